@@ -15,9 +15,9 @@
 struct pv_program; /* load.h: the root file and its imports, parsed */
 int pv_sema(struct pv_ir **out, const struct pv_program *program, struct pv_diags *diags, struct pv_arena *arena);
 
-/* Emits the bundle's bytes (malloc'd, the caller frees). `sha256` as in struct pv_host. The same IR gives the same bytes.
- * 0, PV_E_NOMEM, PV_E_LIMIT (told in `diags`). */
-int pv_emit(uint8_t **out, size_t *len, const struct pv_ir *ir, const struct pv_sources *sources, const struct pv_host *host,
-            struct pv_diags *diags);
+/* Emits the bundle's bytes (malloc'd, the caller frees). `sha256` as in struct pv_host. The same IR gives the same
+ * bytes. 0, PV_E_NOMEM, PV_E_LIMIT (told in `diags`). */
+int pv_emit(uint8_t **out, size_t *len, const struct pv_ir *ir, const struct pv_sources *sources,
+            const struct pv_host *host, struct pv_diags *diags);
 
 #endif

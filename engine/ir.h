@@ -1,10 +1,10 @@
 /* The checked policy: what semantic analysis (sema.c) hands to code generation, to the test runner and to analysis.
  *
- * Every name is resolved, every type checked, every expression in terms of the runtime's tests (opcodes.def) over slots.
- * What the language writes in many ways is written here in one: roles, conditions and named sources are expanded, a
- * rule is a list of clauses that must all hold. Lowering to this form (lower_*.c) knows nothing of instructions; emission
- * (emit_*.c) knows nothing of the language. Everything lives in the compilation's arena; strings are UTF-8 with explicit
- * length and outlive the IR. */
+ * Every name is resolved, every type checked, every expression in terms of the runtime's tests (opcodes.def) over
+ * slots. What the language writes in many ways is written here in one: roles, conditions and named sources are
+ * expanded, a rule is a list of clauses that must all hold. Lowering to this form (lower_*.c) knows nothing of
+ * instructions; emission (emit_*.c) knows nothing of the language. Everything lives in the compilation's arena; strings
+ * are UTF-8 with explicit length and outlive the IR. */
 #ifndef PROVISO_ENGINE_IR_H
 #define PROVISO_ENGINE_IR_H
 
@@ -24,7 +24,7 @@ struct pv_ir_glob {
 };
 
 struct pv_ir_set {
-    struct pv_ir_str name; /* len 0 for an inline set */
+    struct pv_ir_str name;     /* len 0 for an inline set */
     struct pv_ir_str *members; /* exact names, included sets flattened in, duplicates possible */
     uint32_t n_members;
     struct pv_ir_glob *globs;
@@ -141,8 +141,9 @@ struct pv_ir_command {
     uint32_t n_parameters;
     struct pv_ir_env *env;
     uint32_t n_env;
-    uint16_t *required; /* slots that a request for this command must have, ascending: what the command uses, and non-optional,
-                         * non-default slots that some rule reachable by the command reads without a `has` */
+    uint16_t
+        *required; /* slots that a request for this command must have, ascending: what the command uses, and
+                    * non-optional, non-default slots that some rule reachable by the command reads without a `has` */
     uint32_t n_required;
     struct pv_span span;
 };
@@ -163,10 +164,11 @@ struct pv_ir_duty {
     struct pv_ir_clause *clause; /* approval and alert: the subject over user.*; window: the windows; else NULL */
 };
 /* Rules in the order of their place, an import's where it is imported, the built-in ones first:
- * builtin:never-brokered, builtin:admin-only, builtin:disabled, builtin:protected (kind PV_RULE_BUILTIN_DENY, no span). */
+ * builtin:never-brokered, builtin:admin-only, builtin:disabled, builtin:protected (kind PV_RULE_BUILTIN_DENY, no span).
+ */
 struct pv_ir_rule {
     enum pv_rule_kind kind;
-    unsigned flags; /* PVB_RULE_* */
+    unsigned flags;      /* PVB_RULE_* */
     struct pv_ir_str id; /* declared @id or built-in's name; len 0 for none */
     struct pv_ir_clause *clauses;
     uint32_t n_clauses;
@@ -188,11 +190,12 @@ struct pv_ir_given {
 struct pv_ir_expect {
     enum pv_effect effect;
     struct pv_ir_str command;
-    struct pv_ir_str object; /* len 0 for none */
-    struct pv_ir_str source; /* len 0 for none */
+    struct pv_ir_str object;  /* len 0 for none */
+    struct pv_ir_str source;  /* len 0 for none */
     struct pv_ir_given *with; /* overrides the test's given */
     uint32_t n_with;
-    struct pv_ir_str *by; /* ids of rules that must be among those that decided; a rule without @id is named FILE:LINE */
+    struct pv_ir_str
+        *by; /* ids of rules that must be among those that decided; a rule without @id is named FILE:LINE */
     uint32_t n_by;
     struct pv_ir_duty *requiring; /* duties that the decision must carry */
     uint32_t n_requiring;
@@ -215,7 +218,13 @@ struct pv_ir_test {
 };
 
 /* An assertion, lowered like a rule: `form` over the scope's clauses. Proven by analysis; compile warns until then. */
-enum pv_ir_assert_form { PV_IR_NEVER_ALLOW, PV_IR_ALWAYS_DENY, PV_IR_ALWAYS_ALLOW, PV_IR_SOMETIMES_ALLOW, PV_IR_ALWAYS_REQUIRE };
+enum pv_ir_assert_form {
+    PV_IR_NEVER_ALLOW,
+    PV_IR_ALWAYS_DENY,
+    PV_IR_ALWAYS_ALLOW,
+    PV_IR_SOMETIMES_ALLOW,
+    PV_IR_ALWAYS_REQUIRE
+};
 struct pv_ir_assert {
     enum pv_ir_assert_form form;
     struct pv_ir_str text;
