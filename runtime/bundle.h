@@ -1,13 +1,14 @@
 /* The bundle: what a policy compiles to. One flat file, little-endian, position-independent, mappable read-only. This
- * header is the format; bundle.c reads and checks it, engine/bundle_write.c writes it.
+ * header is the format; bundle.c reads and checks it, engine/emit_write.c writes it.
  *
  * Layout: struct pvb_header, then the sections in the order of enum pvb_section, each 8-byte aligned, gaps zero. Every
  * section is an array of the struct named beside it. References are indices into other sections, never pointers.
  * Index 0 of STRINGS is the empty string and stands for "none" where a field is optional; other optional references
  * use PVB_NONE.
  *
- * The content hash is SHA-256 over the whole file with the hash field zero and the three debug sections left out; it
- * tells whether two bundles decide alike. The signature (a file beside the bundle) covers every byte. */
+ * The content hash is SHA-256 over the file up to DEBUG_BYTES, with the header's hash, file_size and the entries of the
+ * three debug sections as zero; it tells whether two bundles decide alike. The signature (a file beside the bundle)
+ * covers every byte. */
 #ifndef PROVISO_RUNTIME_BUNDLE_H
 #define PROVISO_RUNTIME_BUNDLE_H
 
@@ -52,7 +53,7 @@ enum pvb_section {
     PVB_TEXTS,         /* uint32_t: string indices, runs that rules refer to (because) */
     PVB_ANNOTATIONS,   /* struct pvb_annotation */
     PVB_DUTIES,        /* struct pvb_duty */
-    PVB_DECIDE,        /* struct pvb_insn: the verdict, entry 0 */
+    PVB_DECIDE,        /* struct pvb_insn: the verdict, entry 0, and decide_plan_entry */
     PVB_CLAUSE_CODE,   /* struct pvb_insn: one run a clause */
     PVB_DEBUG_BYTES,   /* char: file paths, each followed by NUL */
     PVB_DEBUG_RULES,   /* struct pvb_debug_rule, one a rule */
@@ -78,7 +79,10 @@ struct pvb_header {
     uint32_t name;  /* string */
     uint32_t title; /* string */
     uint32_t flags;
-    uint32_t n_builtin_attrs; /* PV_N_BUILTIN of the writer: must equal the reader's */
+    uint32_t n_builtin_attrs;   /* PV_N_BUILTIN of the writer: must equal the reader's */
+    uint32_t decide_plan_entry; /* in DECIDE: where operations of a plan start, which skips the direct rules; 0 where
+                                   there are none */
+    uint32_t pad;
     uint64_t bound; /* claimed worst-case work of one decision, in steps; the verifier computes its own and compares */
     uint8_t content_hash[32];
     struct pvb_section_entry section[PVB_N_SECTIONS];
