@@ -25,7 +25,7 @@ enum pv_diag_code {
 };
 
 struct pv_diag_info {
-    const char *code;  /* "PV0102" */
+    char code[8];      /* "PV0102" */
     const char *title; /* short-name, for tables and SARIF */
     const char *summary;
     unsigned number;
@@ -106,7 +106,7 @@ unsigned pv_edit_distance(const char *a, size_t a_len, const char *b, size_t b_l
  *     pv_nearest_init(&near, name, len);
  *     for each candidate: pv_nearest_offer(&near, candidate, candidate_len);
  *     if (near.best) hint "did you mean `%s`?"
- * Far names (over a third of the length, at least 1 and at most 3 edits) are never taken; the first of equals wins. */
+ * Far names (over a third of the length in edits, and always over 3) are never taken; the first of equals wins. */
 struct pv_nearest {
     const char *name;
     size_t len;
