@@ -1,8 +1,8 @@
-/* The checked policy: what semantic analysis (sema.c) hands to code generation, to the test runner and to analysis.
+/* The checked policy: what semantic analysis (sema*.c) hands to code generation, to the test runner and to analysis.
  *
  * Every name is resolved, every type checked, every expression in terms of the runtime's tests (opcodes.def) over
  * slots. What the language writes in many ways is written here in one: roles, conditions and named sources are
- * expanded, a rule is a list of clauses that must all hold. Lowering to this form (lower_*.c) knows nothing of
+ * expanded, a rule is a list of clauses that must all hold. Lowering to this form (sema*.c) knows nothing of
  * instructions; emission (emit_*.c) knows nothing of the language. Everything lives in the compilation's arena; strings
  * are UTF-8 with explicit length and outlive the IR. */
 #ifndef PROVISO_ENGINE_IR_H
@@ -64,8 +64,12 @@ enum pv_ir_kind {
     PV_IR_OWN
 };
 
-/* An expression: a DAG (a role used twice may be one node), at most PV_IR_MAX_DEPTH deep. */
+/* An expression: a DAG (a role used twice may be one node), at most PV_IR_MAX_DEPTH deep. `size` tells what it unfolds
+ * to as a tree: a clause is at most PV_IR_MAX_SIZE, all clauses of a policy together PV_IR_MAX_TOTAL, so that whoever
+ * unfolds one is bounded. */
 #define PV_IR_MAX_DEPTH 512
+#define PV_IR_MAX_SIZE  (1u << 22)
+#define PV_IR_MAX_TOTAL (1u << 24)
 struct pv_ir_expr {
     enum pv_ir_kind kind;
     enum pv_cmp cmp;
@@ -78,6 +82,8 @@ struct pv_ir_expr {
     uint32_t window;
     struct pv_ir_expr **kids;
     uint32_t n_kids;
+    uint32_t depth; /* nodes from here to the farthest leaf, 1 for a leaf */
+    uint32_t size;  /* nodes of the tree that this unfolds to, UINT32_MAX for more */
     struct pv_span span;
 };
 
@@ -104,7 +110,8 @@ struct pv_ir_window_alt {
 /* Windows in dependency order: a window refers only to lower ones. Fields as in bundle.h. */
 struct pv_ir_window {
     struct pv_ir_str name;
-    struct pv_ir_str zone; /* len 0: the policy's; the policy's own zone len 0: the host's */
+    struct pv_ir_str zone; /* len 0: the policy's (unless zone_host); the policy's own zone len 0: the host's */
+    bool zone_host;        /* `zone host` is written: the host's, whatever the policy's is */
     struct pv_ir_window_alt *alts;
     uint32_t n_alts;
 };
@@ -190,9 +197,10 @@ struct pv_ir_given {
 struct pv_ir_expect {
     enum pv_effect effect;
     struct pv_ir_str command;
-    struct pv_ir_str object;  /* len 0 for none */
-    struct pv_ir_str source;  /* len 0 for none */
-    struct pv_ir_given *with; /* overrides the test's given */
+    struct pv_ir_str *objects; /* several: one request with an operation for each */
+    uint32_t n_objects;        /* 0 for none */
+    struct pv_ir_str source;   /* len 0 for none */
+    struct pv_ir_given *with;  /* overrides the test's given */
     uint32_t n_with;
     struct pv_ir_str
         *by; /* ids of rules that must be among those that decided; a rule without @id is named FILE:LINE */
@@ -209,8 +217,8 @@ struct pv_ir_test {
     int64_t uid; /* from `given user.uid`, else -1 */
     struct pv_ir_str *groups;
     uint32_t n_groups;
-    int64_t time; /* seconds since 1970-01-01 UTC */
-    struct pv_ir_given *given;
+    int64_t time;              /* seconds since 1970-01-01 UTC */
+    struct pv_ir_given *given; /* each counts for the expectations whose command has the attribute */
     uint32_t n_given;
     struct pv_ir_expect *expects;
     uint32_t n_expects;
