@@ -229,8 +229,15 @@ struct pvb_duty {
     uint32_t pad;
 };
 
+enum pvb_op {
+#define PV_OPCODE(name, mnemonic, shape) PVB_OP_##name,
+#include "runtime/opcodes.def"
+#undef PV_OPCODE
+    PVB_N_OPS
+};
+
 struct pvb_insn {
-    uint8_t op;  /* opcodes.def */
+    uint8_t op;  /* enum pvb_op */
     uint8_t cmp; /* enum pv_cmp, and enum pv_order << 4 for versions */
     uint16_t slot;
     uint32_t arg;

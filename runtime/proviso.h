@@ -64,17 +64,9 @@ enum pv_cmp { PV_EQ, PV_NE, PV_LT, PV_LE, PV_GT, PV_GE };
 enum pv_truth { PV_FALSE = 0, PV_UNKNOWN = 1, PV_TRUE = 2 };
 
 enum pv_slot {
-#define OPT                                   0
-#define DEFAULT                               0
-#define PLAN                                  0
-#define HIDDEN                                0
 #define PV_ATTR(id, path, type, scope, flags) PV_A_##id,
 #include "runtime/attributes.def"
 #undef PV_ATTR
-#undef OPT
-#undef DEFAULT
-#undef PLAN
-#undef HIDDEN
     PV_N_BUILTIN
 };
 
@@ -180,7 +172,8 @@ PV_API bool pv_never_brokered(const char *command, size_t len);
 struct pv_request;
 
 /* A request for this bundle, with every slot at its default (see attributes.def; request.timeout is
- * PV_DEFAULT_TIMEOUT, user.uid and package.owner_uid -1 for none, user.session "none", time now). */
+ * PV_DEFAULT_TIMEOUT, user.uid -1 for none, user.session "none", time now, transaction.* those of this operation
+ * alone). The order in which slots are set does not matter. */
 PV_API int pv_request_new(struct pv_request **out, const struct pv_bundle *bundle);
 PV_API void pv_request_free(struct pv_request *request);
 PV_API void pv_request_reset(struct pv_request *request);
