@@ -78,7 +78,52 @@ enum pv_msg {
     /* <- u32 code (enum pv_resolver_error in agentd/resolver.h), str sentence */
     PV_MSG_RESOLVE_ERROR = 0x204,
 
-    /* Ledger: 0x300 */
+    /* Ledger (agentd/ledger.c), see ledger.h. Tags are the asker's, given back as they are. */
+
+    /* -> str root: "/" or the alternate root that this ledger belongs to */
+    PV_MSG_LEDGER_OPEN = 0x300,
+    /* <- u64 seq, raw hash[32] of the last record (0 and zeros: none), u64 highest time on record, u64 highest request
+     *    id on record, u32 number of requests that are unfinished */
+    PV_MSG_LEDGER_OPENED = 0x301,
+    /* -> u64 seq, u64 time_ns, u32 kind, raw hash[32], u32 length of the whole body, bytes first part of it: at most
+     *    PV_LEDGER_PART, the rest follows at once in _MORE frames. Ownership, unfinished requests and the count of
+     *    changes follow from the body (record.h); nothing else is sent. */
+    PV_MSG_LEDGER_APPEND = 0x302,
+    /* -> u64 seq, u32 offset, bytes next part */
+    PV_MSG_LEDGER_MORE = 0x303,
+    /* <- u64 seq: this record and all before it are durable */
+    PV_MSG_LEDGER_ACK = 0x304,
+    /* <- u32 code (enum pv_ledger_error), u64 tag of the question or 0, u64 seq of the first append that is not durable
+     *    or 0, str sentence. With code OPEN to IO in answer to _OPEN the process exits. */
+    PV_MSG_LEDGER_ERROR = 0x305,
+
+    /* -> u64 tag, str root, u32 n (at most PV_LEDGER_OWNERS_MAX), n x { str package, str arch } */
+    PV_MSG_LEDGER_OWNERS = 0x310,
+    /* <- u64 tag, u32 n, n x { bool owned, u32 uid, str user, u64 seq of the record that granted it }, in that order */
+    PV_MSG_LEDGER_OWNERS_ARE = 0x311,
+    /* -> u64 tag, u32 uid, u64 since_ns */
+    PV_MSG_LEDGER_CHANGES = 0x312,
+    /* <- u64 tag, u64 number of allowed changes of that user from then on */
+    PV_MSG_LEDGER_CHANGES_ARE = 0x313,
+    /* -> u64 tag, u32 uid, u32 limit (at most PV_LEDGER_HISTORY_MAX), u64 before: rows with a smaller sequence (0: the
+     *    latest) */
+    PV_MSG_LEDGER_HISTORY = 0x314,
+    /* <- one decision, the latest first: u64 tag, u64 seq, u64 time_ns, u64 request, str verb, bool dry_run,
+     *    u32 n, n x str argument, u32 effect (enum pv_effect), bool default, u32 n, n x str rule id,
+     *    u32 n, n x str because, bool truncated (a list was cut to fit the frame), bool ended,
+     *    { str word, i64 exit_status, u32 signal, u64 started_ns, u64 ended_ns, str sentence } (zeros and "" before it
+     *    ended) */
+    PV_MSG_LEDGER_HISTORY_ROW = 0x315,
+    /* -> u64 tag: requests that were allowed to run and have no outcome on record, oldest first */
+    PV_MSG_LEDGER_UNFINISHED = 0x316,
+    /* <- u64 tag, u64 request, i64 uid, u64 seq of the decision, u64 time_ns of it */
+    PV_MSG_LEDGER_UNFINISHED_ROW = 0x317,
+    /* -> u64 tag, str root: every ownership there, by name */
+    PV_MSG_LEDGER_OWNED = 0x318,
+    /* <- u64 tag, str package, str arch, u32 uid, str user, u64 seq */
+    PV_MSG_LEDGER_OWNED_ROW = 0x319,
+    /* <- u64 tag, u32 number of rows that came before: the end of history, unfinished and owned */
+    PV_MSG_LEDGER_ROWS_END = 0x31a,
 
     /* Front end: 0x400 */
 
