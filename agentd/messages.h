@@ -23,7 +23,7 @@ enum {
     PV_REQUEST_ID_SIZE = 16,  /* characters of a request id: lower-case hexadecimal, sorting by time */
     PV_SHOWN_RULES_MAX = 64,  /* rules listed in one frame; more are counted only */
     PV_SHOWN_TEXT_MAX = 4096, /* bytes of one text in a frame; longer ones are cut at a character */
-    PV_PLAN_OPS_MAX = 4096,   /* operations in one decision */
+    PV_SHOWN_OPS_MAX = 4096,  /* operations in one decision */
 };
 
 /*
