@@ -13,8 +13,6 @@
 #include "engine/ir.h"
 #include "runtime/bundle.h"
 
-/* Instructions of one clause, where sharing does not explain more (pv_emit_check_size()). */
-#define PV_EMIT_CLAUSE_LIMIT 65536u
 /* Instructions of a whole bundle, both programs together: half of PVB_MAX_FILE. */
 #define PV_EMIT_CODE_LIMIT (PVB_MAX_FILE / 2 / (uint32_t)sizeof(struct pvb_insn))
 

@@ -25,10 +25,9 @@ static void emit_attrs(struct pv_emit *emit)
     }
 }
 
-/* Zone 0 is the policy's; a window that names none has it too. */
 static uint32_t zone_index(struct pv_emit *emit, struct pv_ir_str zone)
 {
-    uint32_t name = pv_emit_intern(emit, zone.len ? zone : emit->ir->zone);
+    uint32_t name = pv_emit_intern(emit, zone);
     const uint32_t *zones = emit->section[PVB_ZONES].rows;
     for (uint32_t i = 0; i < pv_emit_count(emit, PVB_ZONES); i++) /* few: the world has some 600 */
         if (zones[i] == name)
@@ -65,10 +64,12 @@ static void emit_window_alt(struct pv_emit *emit, const struct pv_ir_window_alt 
 
 static void emit_windows(struct pv_emit *emit)
 {
-    zone_index(emit, emit->ir->zone);
+    zone_index(emit, emit->ir->zone); /* zone 0 is the policy's */
     for (uint32_t i = 0; i < emit->ir->n_windows; i++) {
         const struct pv_ir_window *window = &emit->ir->windows[i];
-        uint32_t name = pv_emit_intern(emit, window->name), zone = zone_index(emit, window->zone);
+        bool inherits = window->zone.len == 0 && !window->zone_host;
+        uint32_t name = pv_emit_intern(emit, window->name);
+        uint32_t zone = inherits ? 0 : zone_index(emit, window->zone);
         *(struct pvb_window *)pv_emit_row(emit, PVB_WINDOWS) =
             (struct pvb_window){name, zone, pv_emit_count(emit, PVB_WINDOW_ALTS), window->n_alts};
         for (uint32_t j = 0; j < window->n_alts; j++)
@@ -197,55 +198,22 @@ static uint32_t end_of_clauses(const struct pv_emit *emit, uint32_t rule)
     return rule + 1 < emit->ir->n_rules ? rows[rule + 1].first_clause : (uint32_t)emit->n_roots;
 }
 
-static uint64_t distinct_nodes(struct pv_emit *emit, uint32_t node)
-{
-    if (emit->stamps[node] == emit->stamp)
-        return 0;
-    emit->stamps[node] = emit->stamp;
-    uint64_t n = 1;
-    for (uint32_t i = 0; i < emit->nodes[node].n_kids; i++)
-        n += distinct_nodes(emit, emit->kids[emit->nodes[node].first_kid + i]);
-    return n;
-}
-
-/* A clause may be as large as its own text makes it (a role of 100,000 users), a built-in rule's as large as the rules
- * that it refers to; a size beyond both comes from parts that repeat in themselves. */
-static bool too_large(struct pv_emit *emit, const struct pv_ir_rule *rule, uint32_t root, uint64_t declared)
-{
-    uint64_t size = emit->nodes[root].size;
-    if (size <= PV_EMIT_CLAUSE_LIMIT)
-        return false;
-    if (rule->kind == PV_RULE_BUILTIN_DENY && size <= PV_EMIT_CLAUSE_LIMIT + 2 * declared)
-        return false;
-    emit->stamp++;
-    return size > PV_EMIT_CLAUSE_LIMIT + 4 * distinct_nodes(emit, root);
-}
-
+/* What an expression unfolds to is the code that it becomes; sharing alone can make it exponential. */
 void pv_emit_check_size(struct pv_emit *emit)
 {
     const struct pvb_rule *rows = emit->section[PVB_RULES].rows;
-    uint64_t declared = 0, total = 0; /* declared: of clauses that are within the limit themselves */
-    for (uint32_t r = 0; r < emit->ir->n_rules; r++) {
-        for (uint32_t c = rows[r].first_clause; c < end_of_clauses(emit, r); c++) {
-            uint64_t size = emit->nodes[emit->roots[c]].size + 1;
-            total += size;
-            if (emit->ir->rules[r].kind != PV_RULE_BUILTIN_DENY && size <= PV_EMIT_CLAUSE_LIMIT)
-                declared += size;
-        }
-    }
+    uint64_t total = 0;
     for (uint32_t r = 0; r < emit->ir->n_rules; r++) {
         const struct pv_ir_rule *rule = &emit->ir->rules[r];
         for (uint32_t c = rows[r].first_clause; c < end_of_clauses(emit, r); c++) {
-            if (!too_large(emit, rule, emit->roots[c], declared))
+            uint64_t size = emit->nodes[emit->roots[c]].size;
+            total += size + 1;
+            if (size <= PV_IR_MAX_SIZE)
                 continue;
-            if (rule->id.len)
-                pv_emit_refuse(emit, rule->span,
-                               "rule `%.*s` is too large: one of its clauses takes %llu steps to evaluate",
-                               (int)rule->id.len, rule->id.ptr, (unsigned long long)emit->nodes[emit->roots[c]].size);
-            else
-                pv_emit_refuse(emit, rule->span,
-                               "this rule is too large: one of its clauses takes %llu steps to evaluate",
-                               (unsigned long long)emit->nodes[emit->roots[c]].size);
+            pv_emit_refuse(emit, rule->span,
+                           "rule %s%.*s%sis too large: a clause of it takes over %u steps to evaluate",
+                           rule->id.len ? "`" : "", (int)rule->id.len, rule->id.len ? rule->id.ptr : "",
+                           rule->id.len ? "` " : "", PV_IR_MAX_SIZE);
             break;
         }
     }
