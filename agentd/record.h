@@ -253,7 +253,7 @@ size_t pv_escape(char *dst, size_t size, const char *text, size_t len);
 /*
  * Decodes one body. On success *out and all it points to live in *arena, which the caller free()s; strings point into
  * `body`, which must outlive them. Hostile input ends here: 0, PV_E_SYNTAX (not a record of this kind) or PV_E_NOMEM,
- * with *out zeroed and *arena NULL. The arena takes at most 16 times the body's size.
+ * with *out zeroed and *arena NULL. The arena takes at most 12 times the body's size.
  */
 int pv_record_decode(uint32_t kind, const void *body, size_t len, struct pv_record *out, void **arena);
 
