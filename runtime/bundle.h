@@ -4,7 +4,8 @@
  * Layout: struct pvb_header, then the sections in the order of enum pvb_section, each 8-byte aligned, gaps zero. Every
  * section is an array of the struct named beside it. References are indices into other sections, never pointers.
  * Index 0 of STRINGS is the empty string and stands for "none" where a field is optional; other optional references
- * use PVB_NONE.
+ * use PVB_NONE. Where a row refers to a run of rows (first, n), the runs follow one another in the order of the rows
+ * that refer to them, and no row belongs to two; so checking is linear in the size of the file.
  *
  * The content hash is SHA-256 over the file up to DEBUG_BYTES, with the header's hash, file_size and the entries of the
  * three debug sections as zero; it tells whether two bundles decide alike. The signature (a file beside the bundle)
@@ -24,6 +25,9 @@
 #define PVB_MAX_STACK       64u /* truth values on the stack of a clause */
 #define PVB_MAX_GLOB_TOKENS 1024u
 #define PVB_MAX_PROBE       64u /* longest run in STRHASH */
+#define PVB_MAX_ZONES       1024u
+#define PVB_MAX_WINDOWS     64u                 /* windows that refer to one another in a chain */
+#define PVB_MAX_BOUND       (UINT64_C(1) << 44) /* steps of one decision, or of evaluating every clause (verify.h) */
 
 enum pvb_section {
     PVB_BYTES,         /* char: the bytes of all strings, each followed by NUL */

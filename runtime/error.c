@@ -2,18 +2,14 @@
  * and request strings end up in them and then on terminals and in logs. */
 #include "runtime/internal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
-int pv_fail(struct pv_error *error, int code, uint64_t offset, const char *format, ...)
+int pv_vfail(struct pv_error *error, int code, uint64_t offset, const char *format, va_list args)
 {
     if (!error)
         return code;
     char raw[sizeof(error->text)];
-    va_list args;
-    va_start(args, format);
     vsnprintf(raw, sizeof(raw), format, args);
-    va_end(args);
 
     size_t used = 0;
     for (const char *p = raw; *p; p++) {
@@ -29,5 +25,14 @@ int pv_fail(struct pv_error *error, int code, uint64_t offset, const char *forma
     error->text[used] = '\0';
     error->code = code;
     error->offset = offset;
+    return code;
+}
+
+int pv_fail(struct pv_error *error, int code, uint64_t offset, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    pv_vfail(error, code, offset, format, args);
+    va_end(args);
     return code;
 }

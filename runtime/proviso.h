@@ -186,7 +186,7 @@ PV_API int pv_request_set_int(struct pv_request *request, int slot,
                               int64_t value); /* int duration date clock weekday */
 PV_API int pv_request_set_string(struct pv_request *request, int slot, const char *ptr,
                                  size_t len); /* string, version */
-/* Interns the members in place (fills each id); the array is borrowed. */
+/* Interns the members (fills each id) and sorts them, in place; the array is borrowed. */
 PV_API int pv_request_set_strings(struct pv_request *request, int slot, struct pv_str *members, size_t n_members);
 PV_API int pv_request_set_absent(struct pv_request *request, int slot);
 /* Not known yet: every test of it is unknown. For decisions before a plan (pv_foresee). */
