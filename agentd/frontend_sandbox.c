@@ -102,14 +102,14 @@ static int filter(void)
 
 int pv_front_sandbox(void)
 {
-    int result;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+    int result = limit(RLIMIT_CORE, 0);
+    if (result || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return result ? result : -errno;
+#ifndef SANITIZED /* a sanitizer maps terabytes, and looks for leaks with a thread that traces this one */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         return -errno;
-    if ((result = limit(RLIMIT_CORE, 0)) || (result = limit(RLIMIT_NPROC, 0)))
-        return result;
-#ifndef SANITIZED
     /* The outbox, one message in each direction and what the parser makes of it: a few megabytes. */
-    if ((result = limit(RLIMIT_DATA, 64u << 20)))
+    if ((result = limit(RLIMIT_NPROC, 0)) || (result = limit(RLIMIT_DATA, 64u << 20)))
         return result;
 #endif
     return filter();

@@ -225,12 +225,10 @@ int pv_inbox_read(struct pv_inbox *in, int fd, json_t **out, struct pv_message_e
     *out = NULL;
     memset(error, 0, sizeof(*error));
     for (;;) {
-        uint8_t *at = in->head + in->have;
-        size_t want = PV_MESSAGE_HEADER - in->have;
-        if (in->have >= PV_MESSAGE_HEADER) {
-            at = (uint8_t *)in->text + (in->have - PV_MESSAGE_HEADER);
-            want = in->len - (in->have - PV_MESSAGE_HEADER);
-        }
+        bool head = in->have < PV_MESSAGE_HEADER;
+        size_t have = head ? in->have : in->have - PV_MESSAGE_HEADER;
+        uint8_t *at = (head ? in->head : (uint8_t *)in->text) + have;
+        size_t want = (head ? PV_MESSAGE_HEADER : in->len) - have;
         ssize_t n = recv(fd, at, want, 0);
         if (n < 0 && errno == EINTR)
             continue;
