@@ -1,0 +1,170 @@
+/* Inside the program `proviso`: what its verbs share. One file a verb; the verb table in main.c is the architecture.
+ *
+ * Verbs return an exit code and print their own errors to standard error as `proviso: ...`. Their output proper goes to
+ * standard output, so that it can be piped. */
+#ifndef PROVISO_ENGINE_CLI_CLI_H
+#define PROVISO_ENGINE_CLI_CLI_H
+
+#include <argp.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "agentd/minisign.h"
+#include "engine/engine.h"
+#include "runtime/bundle.h"
+#include "runtime/proviso.h"
+
+enum {
+    PV_CLI_GOOD = 0,
+    PV_CLI_FINDING = 1, /* errors in a policy, failed tests */
+    PV_CLI_ERROR = 2,   /* usage, input or output, nothing to do */
+    PV_CLI_DIRECT = 3,  /* eval alone: 0 allow, 1 deny, 3 direct */
+};
+
+/* ---- Verbs ---- */
+
+int pv_cli_check(int argc, char **argv);
+int pv_cli_test(int argc, char **argv);
+int pv_cli_compile(int argc, char **argv);
+int pv_cli_inspect(int argc, char **argv);
+int pv_cli_eval(int argc, char **argv);
+int pv_cli_explain(int argc, char **argv);
+int pv_cli_key(int argc, char **argv);
+
+/* ---- output.c ---- */
+
+/* `proviso: sentence` on standard error. Returns PV_CLI_ERROR. */
+int pv_cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Text of others with control characters escaped. */
+void pv_cli_put(FILE *out, const char *text, size_t len);
+/* Whether colour is wanted on a stream: a terminal, and no NO_COLOR. */
+bool pv_cli_colour(FILE *out);
+/* An object that begins with "schema": "proviso/NAME/1". */
+json_t *pv_cli_object(const char *name);
+/* A string of others' bytes: what is not UTF-8 becomes U+FFFD. */
+json_t *pv_cli_json_text(const char *text, size_t len);
+/* Prints it on one line and releases it. False where memory or output failed. */
+bool pv_cli_print_json(FILE *out, json_t *value);
+/* Whether standard output took everything; else says so. The exit code, or PV_CLI_ERROR. */
+int pv_cli_finish(int exit_code);
+/* Reads a file ("-" for standard input) of at most `limit` bytes; malloc'd with a NUL behind it. 0, or -1 and said. */
+int pv_cli_read(const char *path, size_t limit, char **data, size_t *len);
+/* Writes a file whole or not at all: a temporary one beside it, synced, then renamed. 0, or -1 and said. */
+int pv_cli_write(const char *path, const void *data, size_t len);
+
+/* ---- host.c ---- */
+
+/* Zone files and SHA-256 of this host; no signature check. */
+extern const struct pv_host pv_cli_host;
+
+/* ---- files.c ---- */
+
+/* The .policy files that arguments name: files as they are, directories searched, sorted by path. */
+struct pv_cli_files {
+    char **paths;
+    size_t n;
+};
+int pv_cli_files(struct pv_cli_files *files, char **arguments, size_t n_arguments); /* 0, or -1 and said */
+void pv_cli_files_free(struct pv_cli_files *files);
+
+/* ---- policy.c ---- */
+
+/* Options that every verb which reads policies takes: --library, --pubkey. */
+struct pv_cli_policy_options {
+    const char **library;
+    size_t n_library;
+    const char *pubkey;
+};
+extern const struct argp pv_cli_library_argp; /* --library alone; its input is a struct pv_cli_policy_options */
+extern const struct argp pv_cli_policy_argp;  /* and --pubkey */
+void pv_cli_policy_options_free(struct pv_cli_policy_options *options);
+/* The library directories to search: as given, else PROVISO_LIBRARY, else the installed one, else the source tree's. */
+struct pv_load_options pv_cli_load_options(struct pv_cli_policy_options *options);
+
+/* A policy read from its text (and checked, and compiled in memory where there are no errors) or from a bundle. */
+struct pv_cli_policy {
+    struct pv_arena *arena;
+    struct pv_program *program; /* NULL for a bundle */
+    struct pv_ir *ir;           /* NULL for a bundle, or where there are errors */
+    void *bytes;                /* the bundle; NULL where there are errors */
+    size_t len;
+    struct pv_bundle *bundle;
+    bool verified;                             /* a bundle whose signature was checked */
+    char comment[PV_MINISIGN_COMMENT_MAX + 1]; /* its trusted comment */
+};
+/* Reads and checks the text of a policy; diagnostics are in policy->program. 0, or -1 and said (no memory). */
+int pv_cli_policy_check(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options);
+/* Emits and loads what check read. 0; -1 and said, in diagnostics or else. */
+int pv_cli_policy_compile(struct pv_cli_policy *policy);
+/* Opens either kind for deciding: text is checked and compiled, a bundle verified with --pubkey, unless `unverified`
+ * allows to go without. Everything that is wrong is said on standard error. 0 or -1. */
+int pv_cli_policy_open(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options,
+                       bool unverified);
+void pv_cli_policy_close(struct pv_cli_policy *policy);
+/* The diagnostics for people, errors alone or all. */
+void pv_cli_policy_complain(struct pv_cli_policy *policy, FILE *out, bool warnings);
+
+/* ---- json_request.c ---- */
+
+#define PV_CLI_MAX_REQUEST (64u << 20) /* bytes of a request's JSON: a plan of 100,000 operations fits */
+
+/* A request as read: one operation, or several. */
+struct pv_cli_request {
+    json_t *root;             /* strings are borrowed from it */
+    struct pv_request *asked; /* of several: the command that was asked for, what the operations tell unknown */
+    struct pv_request **operations;
+    size_t n_operations;
+    bool several;  /* it has "operations" */
+    void **blocks; /* freed with it */
+    size_t n_blocks;
+};
+/* Reads one request. 0, or negative with the sentence in *error. */
+int pv_cli_request_read(struct pv_cli_request *request, const struct pv_bundle *bundle, const char *text, size_t len,
+                        struct pv_error *error);
+/* Marks as unknown what the operations of a request tell one by one: packages and sources. */
+int pv_cli_request_asked(struct pv_request *request);
+void pv_cli_request_free(struct pv_cli_request *request);
+
+/* ---- decide.c ---- */
+
+/* The decisions on a request. */
+struct pv_cli_decision {
+    struct pv_decision *joined;      /* of one operation: its decision */
+    struct pv_decision **operations; /* of several */
+    size_t n_operations;
+};
+int pv_cli_decide(struct pv_cli_decision *decision, const struct pv_cli_request *request);
+void pv_cli_decision_free(struct pv_cli_decision *decision);
+
+/* The rules that nearly decided: same command, not matching, fewest false clauses first, then source order. Fills at
+ * most n of `rules`; returns how many. */
+size_t pv_cli_nearest_rules(const struct pv_request *request, uint32_t *rules, size_t n);
+const char *pv_cli_truth_name(enum pv_truth truth);
+const char *pv_cli_effect_name(enum pv_effect effect);
+const char *pv_cli_rule_effect(const struct pvb_rule *rule); /* "allow", "deny", "require", "direct" */
+
+/* ---- json_decision.c ---- */
+
+/* The decision in the form of the documented schema; with `explain`, the reasoning beside it. NULL without memory. */
+json_t *pv_cli_decision_json(const struct pv_cli_decision *decision, const struct pv_cli_request *request,
+                             const struct pv_bundle *bundle, bool explain);
+json_t *pv_cli_rule_json(const struct pv_bundle *bundle, uint32_t rule);
+
+/* ---- json_diag.c ---- */
+
+/* Adds the diagnostics of one compilation to an array. */
+int pv_cli_diags_json(json_t *array, struct pv_diags *diags);
+
+/* ---- passphrase.c ---- */
+
+#define PV_CLI_NO_FD (-1)
+/* Reads a passphrase from a descriptor (its first line), or asks for it on the terminal, twice where `confirm`. The
+ * buffer is sodium_malloc'd and freed by sodium_free(). 0, or -1 and said. */
+int pv_cli_passphrase(int fd, bool confirm, const char *prompt, char **passphrase, size_t *len);
+/* The descriptor that an argument names. 0 or -1. */
+int pv_cli_descriptor(const char *text, int *fd);
+/* Reads a secret key file, with a passphrase where it is encrypted. 0, or -1 and said. */
+int pv_cli_secret_key(const char *path, int passphrase_fd, struct pv_minisign_seckey **key);
+
+#endif

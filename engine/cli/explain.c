@@ -1,0 +1,227 @@
+/* `proviso explain`: the whole reasoning about one request, in text: what decided, and of the rules that nearly did,
+ * the clauses that failed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cli/cli.h"
+
+#define NEAREST 5
+
+enum { OPTION_REQUEST = 0x200, OPTION_JSON };
+
+struct arguments {
+    struct pv_cli_policy_options policy_options;
+    char *policy, *request;
+    bool json;
+};
+
+static const struct argp_option option_rows[] = {
+    {"request", OPTION_REQUEST, "FILE", 0, "Explain the decision on the request in FILE (`-' is standard input)", 0},
+    {"json", OPTION_JSON, NULL, 0, "Print what `eval --explain' prints", 0},
+    {0},
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &arguments->policy_options; return 0;
+    case OPTION_REQUEST: arguments->request = argument; return 0;
+    case OPTION_JSON: arguments->json = true; return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num > 0)
+            argp_error(state, "`%s' is one argument too many", argument);
+        arguments->policy = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!arguments->policy || !arguments->request)
+            argp_error(state, "give a policy and --request");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void put_string(const struct pv_bundle *bundle, uint32_t string)
+{
+    size_t len;
+    const char *text = pv_bundle_string(bundle, string, &len);
+    pv_cli_put(stdout, text, len);
+}
+
+/* `allow dev-tools (workstations.policy:33)`; the place alone names a rule without an id. */
+static void put_rule(const struct pv_bundle *bundle, uint32_t rule)
+{
+    char buffer[4200];
+    uint32_t line;
+    size_t len;
+    const struct pvb_rule *row = (const struct pvb_rule *)pv_bundle_section(bundle, PVB_RULES, NULL) + rule;
+    const char *id = pv_rule_id(bundle, rule, buffer, sizeof(buffer));
+    const char *file = pv_rule_file(bundle, rule, &line, &len);
+    printf("  %s ", pv_cli_rule_effect(row));
+    pv_cli_put(stdout, id, strlen(id));
+    if (row->id && line) {
+        printf(" (");
+        pv_cli_put(stdout, file, len);
+        printf(":%u)", line);
+    }
+    putchar('\n');
+}
+
+static void put_clauses(const struct pv_request *request, uint32_t rule)
+{
+    const struct pv_bundle *bundle = pv_request_bundle(request);
+    const struct pvb_rule *row = (const struct pvb_rule *)pv_bundle_section(bundle, PVB_RULES, NULL) + rule;
+    const struct pvb_clause *clauses = pv_bundle_section(bundle, PVB_CLAUSES, NULL);
+    for (uint32_t c = row->first_clause; c < row->first_clause + row->n_clauses; c++) {
+        static const char *const marks[] = {[PV_FALSE] = "no ", [PV_UNKNOWN] = "?  ", [PV_TRUE] = "yes"};
+        printf("      %s  ", marks[pv_clause_truth(request, c)]);
+        put_string(bundle, clauses[c].text);
+        putchar('\n');
+    }
+}
+
+static void put_because(const struct pv_bundle *bundle, uint32_t rule)
+{
+    const struct pvb_rule *row = (const struct pvb_rule *)pv_bundle_section(bundle, PVB_RULES, NULL) + rule;
+    const uint32_t *texts = pv_bundle_section(bundle, PVB_TEXTS, NULL);
+    for (uint32_t t = 0; t < row->n_because; t++) {
+        printf("      because: ");
+        put_string(bundle, texts[row->first_because + t]);
+        putchar('\n');
+    }
+}
+
+static void put_duties(const struct pv_bundle *bundle, const struct pv_decision *decision)
+{
+    static const char *const names[] = {
+        [PV_D_REASON] = "reason",   [PV_D_APPROVAL] = "approval by", [PV_D_TIMEOUT] = "timeout",
+        [PV_D_ACCOUNT] = "account", [PV_D_WINDOW] = "window",        [PV_D_NOTICE] = "notice",
+        [PV_D_ALERT] = "alert"};
+    const struct pvb_duty *rows = pv_bundle_section(bundle, PVB_DUTIES, NULL);
+    if (!decision->reason && !decision->has_timeout && !decision->account && !decision->n_duties)
+        return;
+    printf("\nrequiring\n");
+    if (decision->reason)
+        printf("  reason\n");
+    if (decision->has_timeout)
+        printf("  timeout %llds\n", (long long)decision->timeout);
+    if (decision->account) {
+        printf("  account ");
+        put_string(bundle, decision->account);
+        putchar('\n');
+    }
+    for (uint32_t i = 0; i < decision->n_duties; i++) {
+        const struct pvb_duty *duty = &rows[decision->duties[i]];
+        printf("  %s ", duty->kind <= PV_D_ALERT ? names[duty->kind] : "?");
+        put_string(bundle, duty->text);
+        putchar('\n');
+    }
+}
+
+static void put_value(const struct pv_request *request, int slot, const char *before)
+{
+    const struct pv_value *value = pv_request_value(request, slot);
+    if (value->state != PV_PRESENT)
+        return;
+    printf("%s", before);
+    pv_cli_put(stdout, value->string.ptr, value->string.len);
+}
+
+static void put_decision(const struct pv_request *request, const struct pv_decision *decision)
+{
+    const struct pv_bundle *bundle = pv_request_bundle(request);
+    printf("%s:", pv_cli_effect_name(decision->effect));
+    put_value(request, PV_A_COMMAND, " ");
+    put_value(request, PV_A_PACKAGE_NAME, " ");
+    put_value(request, PV_A_SOURCE_NAME, " from ");
+    put_value(request, PV_A_USER_NAME, ", for ");
+    putchar('\n');
+    if (decision->is_default)
+        printf("\nno rule allows it\n");
+    else
+        printf("\ndecided by\n");
+    if (decision->account_conflict)
+        printf("  deny builtin:account-conflict\n      because: rules that match require different accounts\n");
+    for (uint32_t i = 0; i < decision->n_rules; i++) {
+        put_rule(bundle, decision->rules[i]);
+        put_clauses(request, decision->rules[i]);
+        put_because(bundle, decision->rules[i]);
+    }
+    put_duties(bundle, decision);
+    uint32_t nearest[NEAREST];
+    size_t n = pv_cli_nearest_rules(request, nearest, NEAREST);
+    if (n)
+        printf("\nnearest rules that do not match\n");
+    for (size_t i = 0; i < n; i++) {
+        put_rule(bundle, nearest[i]);
+        put_clauses(request, nearest[i]);
+    }
+}
+
+static void explain(const struct pv_cli_request *request, const struct pv_cli_decision *decision)
+{
+    if (!request->several) {
+        put_decision(request->operations[0], decision->joined);
+        return;
+    }
+    bool direct = decision->joined->effect == PV_DIRECT;
+    printf("%s, of %zu operations together\n", pv_cli_effect_name(decision->joined->effect), request->n_operations);
+    for (size_t i = 0; i < (direct ? 1 : request->n_operations); i++) {
+        putchar('\n');
+        put_decision(direct ? request->asked : request->operations[i], decision->operations[i]);
+    }
+}
+
+static int run(const struct pv_bundle *bundle, const struct arguments *arguments)
+{
+    struct pv_cli_request request;
+    struct pv_cli_decision decision;
+    struct pv_error error;
+    char *text;
+    size_t len;
+    int code = PV_CLI_ERROR;
+    if (pv_cli_read(arguments->request, PV_CLI_MAX_REQUEST, &text, &len) < 0)
+        return PV_CLI_ERROR;
+    if (pv_cli_request_read(&request, bundle, text, len, &error) < 0) {
+        pv_cli_error("%s: %s", arguments->request, error.text);
+    } else {
+        if (pv_cli_decide(&decision, &request) < 0) {
+            pv_cli_error("out of memory");
+        } else {
+            code = PV_CLI_GOOD;
+            if (!arguments->json)
+                explain(&request, &decision);
+            else if (!pv_cli_print_json(stdout, pv_cli_decision_json(&decision, &request, bundle, true)))
+                code = PV_CLI_ERROR;
+            pv_cli_decision_free(&decision);
+        }
+        pv_cli_request_free(&request);
+    }
+    free(text);
+    return pv_cli_finish(code);
+}
+
+int pv_cli_explain(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&pv_cli_policy_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {
+        option_rows,
+        parse_option,
+        "POLICY --request FILE",
+        "Tell why POLICY decides on a request as it does: the rules that match, and of the "
+        "nearest others each clause, whether it holds (yes), fails (no) or cannot be told "
+        "(?).",
+        children,
+        NULL,
+        NULL};
+    struct arguments arguments = {0};
+    struct pv_cli_policy policy;
+    int code = PV_CLI_ERROR;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) == 0 &&
+        pv_cli_policy_open(&policy, arguments.policy, &arguments.policy_options, false) == 0) {
+        code = run(policy.bundle, &arguments);
+        pv_cli_policy_close(&policy);
+    }
+    pv_cli_policy_options_free(&arguments.policy_options);
+    return code;
+}

@@ -1,0 +1,145 @@
+/* A decision in JSON: fields and their order are the documented schema `proviso/decision/1`. */
+#include <string.h>
+
+#include "engine/cli/cli.h"
+
+/* Rules that `explain` adds beside those that decided. */
+#define NEAREST 8
+
+static json_t *text_json(const struct pv_bundle *bundle, uint32_t string)
+{
+    size_t len;
+    const char *text = pv_bundle_string(bundle, string, &len);
+    return pv_cli_json_text(text, len);
+}
+
+/* Arrays are built whole or not at all: a decision with a rule missing would be a lie. */
+static json_t *append(json_t *array, json_t *value)
+{
+    if (array && json_array_append_new(array, value) == 0)
+        return array;
+    json_decref(array);
+    return NULL;
+}
+
+json_t *pv_cli_rule_json(const struct pv_bundle *bundle, uint32_t rule)
+{
+    char buffer[4200];
+    uint32_t line;
+    size_t len;
+    const struct pvb_rule *rows = pv_bundle_section(bundle, PVB_RULES, NULL);
+    const char *id = pv_rule_id(bundle, rule, buffer, sizeof(buffer));
+    const char *file = pv_rule_file(bundle, rule, &line, &len);
+    return json_pack("{s:o, s:s, s:o, s:I}", "id", pv_cli_json_text(id, strlen(id)), "effect",
+                     pv_cli_rule_effect(&rows[rule]), "file", pv_cli_json_text(file, len), "line", (json_int_t)line);
+}
+
+static json_t *rules_json(const struct pv_decision *decision, const struct pv_bundle *bundle)
+{
+    json_t *rules = json_array();
+    if (decision->account_conflict)
+        rules = append(rules, json_pack("{s:s, s:s, s:s, s:i}", "id", "builtin:account-conflict", "effect", "deny",
+                                        "file", "", "line", 0));
+    for (uint32_t i = 0; rules && i < decision->n_rules; i++)
+        rules = append(rules, pv_cli_rule_json(bundle, decision->rules[i]));
+    return rules;
+}
+
+static json_t *because_json(const struct pv_decision *decision, const struct pv_bundle *bundle)
+{
+    json_t *because = json_array();
+    const struct pvb_rule *rows = pv_bundle_section(bundle, PVB_RULES, NULL);
+    const uint32_t *texts = pv_bundle_section(bundle, PVB_TEXTS, NULL);
+    for (uint32_t i = 0; i < decision->n_rules; i++) {
+        const struct pvb_rule *rule = &rows[decision->rules[i]];
+        for (uint32_t t = 0; because && t < rule->n_because; t++)
+            because = append(because, text_json(bundle, texts[rule->first_because + t]));
+    }
+    return because;
+}
+
+static json_t *duties_json(const struct pv_decision *decision, const struct pv_bundle *bundle, enum pv_duty_kind kind)
+{
+    json_t *list = json_array();
+    const struct pvb_duty *rows = pv_bundle_section(bundle, PVB_DUTIES, NULL);
+    for (uint32_t i = 0; list && i < decision->n_duties; i++)
+        if (rows[decision->duties[i]].kind == (uint32_t)kind)
+            list = append(list, text_json(bundle, rows[decision->duties[i]].text));
+    return list;
+}
+
+static json_t *obligations_json(const struct pv_decision *decision, const struct pv_bundle *bundle)
+{
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "reason", decision->reason, "approval",
+                     duties_json(decision, bundle, PV_D_APPROVAL), "timeout",
+                     decision->has_timeout ? json_integer(decision->timeout) : json_null(), "account",
+                     decision->account ? text_json(bundle, decision->account) : json_null(), "windows",
+                     duties_json(decision, bundle, PV_D_WINDOW), "notices", duties_json(decision, bundle, PV_D_NOTICE),
+                     "alerts", duties_json(decision, bundle, PV_D_ALERT));
+}
+
+static int fill(json_t *object, const struct pv_decision *decision, const struct pv_bundle *bundle)
+{
+    return json_object_set_new(object, "decision", json_string(pv_cli_effect_name(decision->effect))) ||
+           json_object_set_new(object, "default", json_boolean(decision->is_default)) ||
+           json_object_set_new(object, "rules", rules_json(decision, bundle)) ||
+           json_object_set_new(object, "because", because_json(decision, bundle)) ||
+           json_object_set_new(object, "obligations", obligations_json(decision, bundle));
+}
+
+/* ---- The reasoning ---- */
+
+static json_t *reasoning_of_rule(const struct pv_request *request, uint32_t rule)
+{
+    const struct pv_bundle *bundle = pv_request_bundle(request);
+    const struct pvb_rule *row = (const struct pvb_rule *)pv_bundle_section(bundle, PVB_RULES, NULL) + rule;
+    const struct pvb_clause *rows = pv_bundle_section(bundle, PVB_CLAUSES, NULL);
+    json_t *object = pv_cli_rule_json(bundle, rule), *clauses = json_array();
+    json_object_set_new(object, "matches", json_string(pv_cli_truth_name(pv_rule_truth(request, rule))));
+    for (uint32_t c = row->first_clause; clauses && c < row->first_clause + row->n_clauses; c++)
+        clauses = append(clauses, json_pack("{s:o, s:s}", "text", text_json(bundle, rows[c].text), "holds",
+                                            pv_cli_truth_name(pv_clause_truth(request, c))));
+    if (json_object_set_new(object, "clauses", clauses) == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+static json_t *reasoning(const struct pv_request *request, const struct pv_decision *decision)
+{
+    uint32_t nearest[NEAREST];
+    json_t *matching = json_array(), *near = json_array();
+    for (uint32_t i = 0; matching && i < decision->n_rules; i++)
+        matching = append(matching, reasoning_of_rule(request, decision->rules[i]));
+    size_t n = pv_cli_nearest_rules(request, nearest, NEAREST);
+    for (size_t i = 0; near && i < n; i++)
+        near = append(near, reasoning_of_rule(request, nearest[i]));
+    return json_pack("{s:o, s:o}", "matching", matching, "nearest", near);
+}
+
+json_t *pv_cli_decision_json(const struct pv_cli_decision *decision, const struct pv_cli_request *request,
+                             const struct pv_bundle *bundle, bool explain)
+{
+    json_t *object = pv_cli_object("decision"), *operations = request->several ? json_array() : NULL;
+    int failed = fill(object, decision->joined, bundle);
+    bool direct = request->several && decision->joined->effect == PV_DIRECT;
+    for (size_t i = 0; i < decision->n_operations; i++) {
+        json_t *one = json_object();
+        failed = failed || fill(one, decision->operations[i], bundle);
+        if (explain)
+            failed = failed || json_object_set_new(one, "explanation",
+                                                   reasoning(direct ? request->asked : request->operations[i],
+                                                             decision->operations[i]));
+        failed = failed || json_array_append_new(operations, one);
+    }
+    if (operations)
+        failed = failed || json_object_set_new(object, "operations", operations);
+    else if (explain)
+        failed =
+            failed || json_object_set_new(object, "explanation", reasoning(request->operations[0], decision->joined));
+    if (failed) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}

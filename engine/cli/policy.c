@@ -1,0 +1,248 @@
+/* Reading a policy for a verb: from its text, through the whole pipeline in memory, or from a bundle, behind its
+ * signature. Which of the two is told by the content: a bundle begins with its magic bytes, which no text does. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/cli/cli.h"
+
+/* ---- Options ---- */
+
+enum { OPTION_LIBRARY = 0x100, OPTION_PUBKEY };
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct pv_cli_policy_options *options = state->input;
+    switch (key) {
+    case OPTION_LIBRARY: {
+        const char **grown = realloc(options->library, (options->n_library + 1) * sizeof(*grown));
+        if (!grown)
+            return ENOMEM;
+        options->library = grown;
+        options->library[options->n_library++] = argument;
+        return 0;
+    }
+    case OPTION_PUBKEY: options->pubkey = argument; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+#define LIBRARY_ROW                                                                                                    \
+    {                                                                                                                  \
+        "library", OPTION_LIBRARY, "DIR", 0, "Look up imports in DIR (may be given more than once)", 0                 \
+    }
+
+static const struct argp_option library_rows[] = {LIBRARY_ROW, {0}};
+static const struct argp_option policy_rows[] = {
+    LIBRARY_ROW,
+    {"pubkey", OPTION_PUBKEY, "FILE", 0, "Verify a bundle's signature with the public key in FILE", 0},
+    {0},
+};
+const struct argp pv_cli_library_argp = {library_rows, parse_option, NULL, NULL, NULL, NULL, NULL};
+const struct argp pv_cli_policy_argp = {policy_rows, parse_option, NULL, NULL, NULL, NULL, NULL};
+
+void pv_cli_policy_options_free(struct pv_cli_policy_options *options)
+{
+    free(options->library);
+    *options = (struct pv_cli_policy_options){0};
+}
+
+/* The directories of PROVISO_LIBRARY, separated by colons. Made once and kept, like the environment itself. */
+static const char *const *environment_library(const char *value, size_t *n)
+{
+    static char *copy;
+    static const char **directories;
+    static size_t count;
+    if (!copy) {
+        copy = strdup(value);
+        directories = calloc(strlen(value) + 1, sizeof(*directories));
+        if (!copy || !directories) {
+            *n = 0;
+            return NULL;
+        }
+        char *rest = copy;
+        for (char *name; (name = strsep(&rest, ":"));)
+            if (*name)
+                directories[count++] = name;
+    }
+    *n = count;
+    return directories;
+}
+
+struct pv_load_options pv_cli_load_options(struct pv_cli_policy_options *options)
+{
+    static const char *installed[] = {PV_POLICY_DIR};
+    static const char *in_tree[] = {PV_SOURCE_POLICY_DIR};
+    struct pv_load_options load = {0};
+    const char *environment = getenv("PROVISO_LIBRARY");
+    if (options->n_library) {
+        load.library = options->library;
+        load.n_library = options->n_library;
+    } else if (environment && *environment) {
+        load.library = environment_library(environment, &load.n_library);
+    } else {
+        load.library = access(installed[0], F_OK) == 0 ? installed : in_tree;
+        load.n_library = 1;
+    }
+    return load;
+}
+
+/* ---- Text ---- */
+
+int pv_cli_policy_check(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options)
+{
+    *policy = (struct pv_cli_policy){0};
+    struct pv_load_options load = pv_cli_load_options(options);
+    policy->arena = pv_arena_new(0);
+    int rc = policy->arena ? pv_load_program(policy->arena, path, &load, &policy->program) : PV_E_NOMEM;
+    if (rc == 0 && pv_diags_errors(&policy->program->diags) == 0)
+        rc = pv_sema(&policy->ir, policy->program, &policy->program->diags, policy->arena);
+    if (rc == PV_E_NOMEM) {
+        pv_cli_error("%s: out of memory", path);
+        pv_cli_policy_close(policy);
+        return -1;
+    }
+    pv_diags_finish(&policy->program->diags);
+    return 0;
+}
+
+int pv_cli_policy_compile(struct pv_cli_policy *policy)
+{
+    struct pv_diags *diags = &policy->program->diags;
+    struct pv_error error;
+    uint8_t *bytes;
+    int rc = pv_emit(&bytes, &policy->len, policy->ir, &policy->program->sources, &pv_cli_host, diags);
+    policy->bytes = bytes;
+    if (rc == 0) {
+        rc = pv_bundle_load(&policy->bundle, policy->bytes, policy->len, &pv_cli_host, &error);
+        if (rc < 0)
+            pv_cli_error("the compiled policy cannot be loaded: %s", error.text);
+    } else if (pv_diags_errors(diags) == 0) {
+        pv_cli_error("cannot compile: %s", rc == PV_E_NOMEM ? "out of memory" : "internal error");
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+void pv_cli_policy_complain(struct pv_cli_policy *policy, FILE *out, bool warnings)
+{
+    struct pv_diags *diags = &policy->program->diags;
+    pv_diags_finish(diags);
+    if (warnings || pv_diags_errors(diags))
+        pv_diags_print(diags, out, pv_cli_colour(out), 0);
+}
+
+static int open_text(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options)
+{
+    if (pv_cli_policy_check(policy, path, options) < 0)
+        return -1;
+    bool good = pv_diags_errors(&policy->program->diags) == 0 && pv_cli_policy_compile(policy) == 0;
+    if (!good)
+        pv_cli_policy_complain(policy, stderr, false);
+    return good ? 0 : -1;
+}
+
+/* ---- Bundles ---- */
+
+struct signature {
+    struct pv_minisign_pubkey key;
+    char *text;
+    size_t len;
+    char *comment;
+    int result;
+};
+
+static int verify_signature(void *context, const void *bundle, size_t len)
+{
+    struct signature *signature = context;
+    signature->result =
+        pv_minisign_verify(&signature->key, signature->text, signature->len, bundle, len, signature->comment);
+    return signature->result;
+}
+
+static int read_signature(struct signature *signature, const char *path, const char *pubkey)
+{
+    int rc = pv_minisign_pubkey_read(pubkey, &signature->key);
+    if (rc < 0) {
+        pv_cli_error("cannot read the public key %s: %s", pubkey,
+                     rc == PV_E_MINISIGN_SYSTEM ? strerror(errno) : pv_minisign_strerror(rc));
+        return -1;
+    }
+    char *beside = NULL;
+    if (asprintf(&beside, "%s.minisig", path) < 0) {
+        pv_cli_error("out of memory");
+        return -1;
+    }
+    if (access(beside, F_OK) != 0) {
+        pv_cli_error("%s is not signed: there is no %s", path, beside);
+        rc = -1;
+    } else {
+        rc = pv_cli_read(beside, PV_MINISIGN_FILE_MAX, &signature->text, &signature->len);
+    }
+    free(beside);
+    return rc;
+}
+
+static int open_bundle(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options,
+                       bool unverified)
+{
+    struct signature signature = {.comment = policy->comment};
+    struct pv_host host = pv_cli_host;
+    struct pv_error error;
+    char *bytes = NULL;
+    int rc = -1;
+    if (!options->pubkey && !unverified) {
+        pv_cli_error("%s is a bundle: give --pubkey FILE to verify its signature", path);
+        return -1;
+    }
+    if (options->pubkey) {
+        if (read_signature(&signature, path, options->pubkey) < 0)
+            goto out;
+        host.context = &signature;
+        host.verify = verify_signature;
+    }
+    if (pv_cli_read(path, PVB_MAX_FILE, &bytes, &policy->len) < 0)
+        goto out;
+    policy->bytes = bytes;
+    rc = pv_bundle_load(&policy->bundle, policy->bytes, policy->len, &host, &error);
+    if (rc == PV_E_SIGNATURE)
+        pv_cli_error("the signature of %s is refused: %s", path, pv_minisign_strerror(signature.result));
+    else if (rc < 0)
+        pv_cli_error("%s: %s", path, error.text);
+    else
+        policy->verified = options->pubkey != NULL;
+out:
+    free(signature.text);
+    return rc < 0 ? -1 : 0;
+}
+
+static bool is_bundle(const char *path)
+{
+    char magic[8];
+    int fd = strcmp(path, "-") == 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    bool found = read(fd, magic, sizeof(magic)) == (ssize_t)sizeof(magic) && memcmp(magic, PVB_MAGIC, 8) == 0;
+    close(fd);
+    return found;
+}
+
+int pv_cli_policy_open(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options,
+                       bool unverified)
+{
+    *policy = (struct pv_cli_policy){0};
+    int rc = is_bundle(path) ? open_bundle(policy, path, options, unverified) : open_text(policy, path, options);
+    if (rc < 0)
+        pv_cli_policy_close(policy);
+    return rc;
+}
+
+void pv_cli_policy_close(struct pv_cli_policy *policy)
+{
+    pv_bundle_free(policy->bundle);
+    free(policy->bytes);
+    pv_arena_free(policy->arena);
+    *policy = (struct pv_cli_policy){0};
+}
