@@ -1,0 +1,277 @@
+/* Windows, in dependency order: a window refers only to ones before it. What stands behind `except` without a name of
+ * its own becomes a window without a name. Whether a zone exists is for whoever loads the bundle: zone files are the
+ * host's. */
+#include "engine/sema.h"
+
+#include <string.h>
+
+#define MAX_ZONE 255u
+
+static struct pv_ir_window *add(struct pv_sema *sema, uint32_t *index)
+{
+    struct pv_ir *ir = sema->ir;
+    ir->windows = pv_arena_grow(sema->arena, ir->windows, ir->n_windows, &sema->windows_capacity, ir->n_windows + 1u,
+                                sizeof *ir->windows);
+    *index = ir->n_windows;
+    struct pv_ir_window *window = &ir->windows[ir->n_windows++];
+    memset(window, 0, sizeof *window);
+    window->name.ptr = window->zone.ptr = "";
+    return window;
+}
+
+/* ---- Zones ---- */
+
+static bool zone_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("_+-", c);
+}
+
+/* As IANA names zones: parts of letters, digits, `_`, `+` and `-`, joined by `/`. */
+static bool zone_is_well_formed(struct pv_text zone)
+{
+    if (!zone.len || zone.len > MAX_ZONE)
+        return false;
+    bool part = false;
+    for (uint32_t i = 0; i < zone.len; i++) {
+        if (zone.ptr[i] == '/' && part)
+            part = false;
+        else if (zone.ptr[i] != '/' && zone_byte(zone.ptr[i]))
+            part = true;
+        else
+            return false;
+    }
+    return part;
+}
+
+bool pv_sema_zone(struct pv_sema *sema, const struct pv_ast_string *zone)
+{
+    if (!zone->text.ptr || zone_is_well_formed(zone->text))
+        return true;
+    struct pv_diag *diag =
+        pv_report(sema->diags, PV_DIAG_BAD_ZONE, zone->span, "`%s` is not the name of a time zone", zone->text.ptr);
+    pv_diag_hint(sema->diags, diag, "zones are named like \"Europe/Paris\", or \"UTC\"");
+    return false;
+}
+
+/* ---- Terms ---- */
+
+static int64_t day_number(const struct pv_ast_date *date)
+{
+    return date->year ? pv_days_from_civil(date->year, date->month, date->day) : date->month * 100 + date->day;
+}
+
+static bool check_dates(struct pv_sema *sema, const struct pv_ast_alternative *alternative)
+{
+    bool good = true;
+    for (const struct pv_ast_dates *dates = alternative->dates; dates; dates = dates->next) {
+        if (!dates->first.year || day_number(&dates->first) <= day_number(&dates->last))
+            continue;
+        struct pv_diag *diag =
+            pv_report(sema->diags, PV_DIAG_WINDOW_RANGE, dates->span, "this range of dates ends before it starts");
+        pv_diag_hint(sema->diags, diag, "only yearly dates, as in `--12-24..--01-02`, run over the end of a year");
+        good = false;
+    }
+    return good;
+}
+
+static bool check_clocks(struct pv_sema *sema, const struct pv_ast_alternative *alternative)
+{
+    bool good = true;
+    for (const struct pv_ast_clocks *clocks = alternative->clocks; clocks; clocks = clocks->next) {
+        if (clocks->start != clocks->end)
+            continue;
+        struct pv_diag *diag =
+            pv_report(sema->diags, PV_DIAG_WINDOW_RANGE, clocks->span, "this range ends when it starts");
+        pv_diag_hint(sema->diags, diag, "a whole day is `00:00..24:00`, or no clock at all");
+        good = false;
+    }
+    return good;
+}
+
+static bool day_matches(const struct pv_ir_window_alt *alt, int64_t day)
+{
+    unsigned weekday = (unsigned)(((day + 3) % 7 + 7) % 7); /* day 0 was a Thursday */
+    if (alt->day_mask >> weekday & 1)
+        return true;
+    int64_t year;
+    unsigned month, of_month;
+    pv_civil_from_days(day, &year, &month, &of_month);
+    for (uint32_t i = 0; i < alt->n_days; i++) {
+        if (alt->days[i].weekday != (int32_t)weekday)
+            continue;
+        if (alt->days[i].nth > 0 && (of_month - 1) / 7 + 1 == (unsigned)alt->days[i].nth)
+            return true;
+        unsigned next_month;
+        pv_civil_from_days(day + 7, &year, &next_month, &of_month);
+        if (alt->days[i].nth < 0 && next_month != month)
+            return true;
+        pv_civil_from_days(day, &year, &month, &of_month);
+    }
+    return false;
+}
+
+/* Days and dates that never fall together, as in `sat 2026-12-24`: told, since such a window never opens. Looked for in
+ * ranges up to a year; longer ones hold every kind of day. */
+static bool check_opens(struct pv_sema *sema, const struct pv_ast_alternative *ast, const struct pv_ir_window_alt *alt)
+{
+    if (!alt->has_days || !alt->n_dates)
+        return true;
+    for (uint32_t i = 0; i < alt->n_dates; i++) {
+        if (alt->dates[i].yearly || alt->dates[i].to - alt->dates[i].from > 365)
+            return true;
+        for (int64_t day = alt->dates[i].from; day <= alt->dates[i].to; day++)
+            if (day_matches(alt, day))
+                return true;
+    }
+    pv_report(sema->diags, PV_DIAG_WINDOW_NEVER, ast->span,
+              "this never opens: none of these dates falls on one of these days");
+    return false;
+}
+
+static uint32_t day_bits(const struct pv_ast_days *days)
+{
+    uint32_t bits = 0;
+    for (unsigned day = days->first;; day = (day + 1) % 7) {
+        bits |= 1u << day;
+        if (day == days->last)
+            return bits;
+    }
+}
+
+static void lower_terms(struct pv_sema *sema, const struct pv_ast_alternative *ast, struct pv_ir_window_alt *alt)
+{
+    size_t days_capacity = 0, dates_capacity = 0, clocks_capacity = 0;
+    for (const struct pv_ast_days *days = ast->days; days; days = days->next) {
+        alt->has_days = true;
+        if (!days->nth) {
+            alt->day_mask |= day_bits(days);
+            continue;
+        }
+        alt->days =
+            pv_arena_grow(sema->arena, alt->days, alt->n_days, &days_capacity, alt->n_days + 1u, sizeof *alt->days);
+        alt->days[alt->n_days++] = (struct pv_ir_nth_day){days->nth, days->first};
+    }
+    for (const struct pv_ast_dates *dates = ast->dates; dates; dates = dates->next) {
+        alt->dates = pv_arena_grow(sema->arena, alt->dates, alt->n_dates, &dates_capacity, alt->n_dates + 1u,
+                                   sizeof *alt->dates);
+        alt->dates[alt->n_dates++] = (struct pv_ir_date_range){!dates->first.year, (int32_t)day_number(&dates->first),
+                                                               (int32_t)day_number(&dates->last)};
+    }
+    for (const struct pv_ast_clocks *clocks = ast->clocks; clocks; clocks = clocks->next) {
+        alt->clocks = pv_arena_grow(sema->arena, alt->clocks, alt->n_clocks, &clocks_capacity, alt->n_clocks + 1u,
+                                    sizeof *alt->clocks);
+        alt->clocks[alt->n_clocks++] = (struct pv_ir_clock_range){clocks->start, clocks->end};
+    }
+}
+
+static bool lower_alternative(struct pv_sema *sema, struct pv_ast_alternative *ast, struct pv_ir_window_alt *alt)
+{
+    *alt = (struct pv_ir_window_alt){.ref = UINT32_MAX, .except = UINT32_MAX};
+    if (ast->name.text.ptr) {
+        const struct pv_named *named = pv_sema_resolve_once(sema, &ast->sema, PV_NAME_WINDOW, &ast->name);
+        if (!named || named->poisoned)
+            return false;
+        alt->ref = named->window;
+        return true;
+    }
+    bool good = check_dates(sema, ast);
+    good = check_clocks(sema, ast) && good;
+    lower_terms(sema, ast, alt);
+    return good && check_opens(sema, ast, alt);
+}
+
+/* ---- Windows ---- */
+
+static void set_zone(struct pv_ir_window *window, const struct pv_ast_window *ast)
+{
+    window->zone_host = ast->zone_host;
+    window->zone = pv_ir_str(ast->zone.text);
+}
+
+/* The window that `except` takes away: a named one, or one made for it, in the same zone. */
+static bool lower_except(struct pv_sema *sema, const struct pv_ast_window *ast, uint32_t *index)
+{
+    struct pv_ir_window_alt alt;
+    *index = UINT32_MAX;
+    if (!ast->except)
+        return true;
+    if (!lower_alternative(sema, ast->except, &alt))
+        return false;
+    if (alt.ref != UINT32_MAX) {
+        *index = alt.ref;
+        return true;
+    }
+    struct pv_ir_window *window = add(sema, index);
+    set_zone(window, ast);
+    window->alts = PV_NEW(sema->arena, struct pv_ir_window_alt);
+    window->alts[0] = alt;
+    window->n_alts = 1;
+    return true;
+}
+
+static void lower(struct pv_sema *sema, struct pv_named *named)
+{
+    const struct pv_ast_window *ast = named->decl->window;
+    uint32_t except;
+    bool good = pv_sema_zone(sema, &ast->zone);
+    good = lower_except(sema, ast, &except) && good;
+
+    struct pv_ir_window_alt *alts = NULL;
+    uint32_t n_alts = 0;
+    size_t capacity = 0;
+    for (struct pv_ast_alternative *alternative = ast->alternatives; alternative; alternative = alternative->next) {
+        alts = pv_arena_grow(sema->arena, alts, n_alts, &capacity, n_alts + 1u, sizeof *alts);
+        good = lower_alternative(sema, alternative, &alts[n_alts]) && good;
+        alts[n_alts++].except = except;
+    }
+    named->poisoned = !good;
+    if (!good)
+        return;
+    struct pv_ir_window *window = add(sema, &named->window);
+    set_zone(window, ast);
+    window->name = pv_ir_str(named->text);
+    window->alts = alts;
+    window->n_alts = n_alts;
+}
+
+static void collect_use(struct pv_sema *sema, struct pv_named *user, struct pv_ast_alternative *alternative)
+{
+    if (!alternative->name.text.ptr)
+        return;
+    struct pv_named *target =
+        pv_sema_resolve_once(sema, &alternative->sema, PV_NAME_WINDOW, &alternative->name);
+    if (target)
+        pv_sema_add_use(sema, user, target, alternative->name.span);
+}
+
+void pv_sema_windows(struct pv_sema *sema)
+{
+    for (size_t i = 0; i < sema->n_named[PV_NAME_WINDOW]; i++) {
+        struct pv_named *user = sema->named[PV_NAME_WINDOW][i];
+        struct pv_ast_window *ast = user->decl->window;
+        for (struct pv_ast_alternative *alternative = ast->alternatives; alternative; alternative = alternative->next)
+            collect_use(sema, user, alternative);
+        if (ast->except)
+            collect_use(sema, user, ast->except);
+    }
+    pv_sema_in_order(sema, PV_NAME_WINDOW, lower);
+}
+
+struct pv_ir_expr *pv_sema_in_windows(struct pv_sema *sema, struct pv_ast_ref *windows, struct pv_span span)
+{
+    struct pv_ir_expr **kids = NULL;
+    uint32_t n = 0;
+    size_t capacity = 0;
+    bool good = true;
+    for (struct pv_ast_ref *ref = windows; ref; ref = ref->next) {
+        const struct pv_named *named = pv_sema_resolve_once(sema, &ref->sema, PV_NAME_WINDOW, &ref->name);
+        if (!named || named->poisoned) {
+            good = false;
+            continue;
+        }
+        kids = pv_arena_grow(sema->arena, kids, n, &capacity, n + 1u, sizeof *kids);
+        kids[n] = pv_ir_leaf(sema, PV_IR_IN_WINDOW, 0, ref->name.span);
+        kids[n++]->window = named->window;
+    }
+    return good && n ? pv_ir_join(sema, PV_IR_OR, kids, n, span) : NULL;
+}
