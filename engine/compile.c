@@ -1,5 +1,6 @@
-/* The pipeline reads top to bottom in compile(): load and parse, check, emit. Each stage runs only where the ones before
- * it found no error, except that checking runs over what could be parsed, to tell as much as possible at once. */
+/* The pipeline reads top to bottom in compile(): load and parse, check, emit. Each stage runs only where the ones
+ * before it found no error, except that checking runs over what could be parsed, to tell as much as possible at once.
+ */
 #include "engine/compile.h"
 
 #include <stdlib.h>
@@ -35,8 +36,8 @@ static int compile(const struct pv_compile_options *options, struct pv_compilati
     if (pv_diags_errors(&program->diags))
         return 0;
     static const struct pv_host no_host;
-    error = pv_emit(&out->bundle, &out->bundle_len, out->ir, &program->sources, options->host ? options->host : &no_host,
-                    &program->diags);
+    error = pv_emit(&out->bundle, &out->bundle_len, out->ir, &program->sources,
+                    options->host ? options->host : &no_host, &program->diags);
     return error == PV_E_LIMIT ? 0 : error;
 }
 

@@ -1,9 +1,10 @@
 /* The authors' half of Proviso in one header: text in, checked policy, bundle out. Every program that compiles goes
- * through pv_compile(); the pipeline reads top to bottom in engine/compile.c. */
+ * through pv_compile_file(); the pipeline reads top to bottom in engine/compile.c. */
 #ifndef PROVISO_ENGINE_ENGINE_H
 #define PROVISO_ENGINE_ENGINE_H
 
 #include "engine/arena.h"
+#include "engine/compile.h"
 #include "engine/diag.h"
 #include "engine/ir.h"
 #include "engine/load.h"
@@ -11,9 +12,10 @@
 #include "runtime/proviso.h"
 
 /* Semantic analysis: resolves names, checks types and rules, lowers to the IR. Reports every error to `diags`; *out is
- * NULL when there is any. Everything is allocated in `arena`. `sources` and `files` outlive the IR. 0 or PV_E_NOMEM. */
-struct pv_program; /* load.h: the root file and its imports, parsed */
-int pv_sema(struct pv_ir **out, const struct pv_program *program, struct pv_diags *diags, struct pv_arena *arena);
+ * NULL when there is any. Everything is allocated in `arena`, which is the program's: names are compared by address.
+ * Files of names (`set NAME = file "...";`) are read beside the program's and added to its sources. The program
+ * outlives the IR. 0 or PV_E_NOMEM. */
+int pv_sema(struct pv_ir **out, struct pv_program *program, struct pv_diags *diags, struct pv_arena *arena);
 
 /* Emits the bundle's bytes (malloc'd, the caller frees). `sha256` as in struct pv_host. The same IR gives the same
  * bytes. 0, PV_E_NOMEM, PV_E_LIMIT (told in `diags`). */

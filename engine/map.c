@@ -1,4 +1,5 @@
-/* Pointers are spread by a multiplication, so that the low bits, which alignment keeps zero, do not decide the place. */
+/* Pointers are spread by a multiplication, so that the low bits, which alignment keeps zero, do not decide the place.
+ */
 #include "engine/map.h"
 
 #include <stdint.h>

@@ -11,7 +11,7 @@ struct pv_map {
     struct pv_map_entry {
         const void *key; /* NULL: free */
         void *value;
-    } *entries;
+    } * entries;
     size_t n, capacity; /* capacity is a power of two, or 0 */
 };
 

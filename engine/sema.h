@@ -100,9 +100,9 @@ struct pv_slot_info {
     enum pv_scope scope;
     unsigned flags; /* PV_ATTR_* */
     enum pv_order order;
-    struct pv_span span;      /* declaration; none for a built-in one */
-    struct pv_named *named;   /* declared attribute; else NULL */
-    uint32_t n_commands[4];   /* PARAMETER: commands that have it, by PV_REACH_* */
+    struct pv_span span;    /* declaration; none for a built-in one */
+    struct pv_named *named; /* declared attribute; else NULL */
+    uint32_t n_commands[4]; /* PARAMETER: commands that have it, by PV_REACH_* */
 };
 
 struct pv_command {
@@ -118,7 +118,7 @@ struct pv_command {
 /* The commands that a rule is about. */
 enum { PV_REACH_PACKAGES = 1, PV_REACH_SOURCES = 2 };
 struct pv_reach {
-    bool any;       /* every declared command that has what `variant` says; list is not used */
+    bool any; /* every declared command that has what `variant` says; list is not used */
     unsigned variant;
     struct pv_command **list; /* distinct */
     uint32_t n, n_packages, n_sources;
@@ -139,8 +139,8 @@ struct pv_sema {
     bool incomplete; /* files with errors: what is unknown may have stood there, so it is not told */
 
     /* names */
-    struct pv_map names;                       /* text -> struct name_entry (sema_names.c) */
-    struct pv_named **named[PV_N_NAME_KINDS];  /* in source order */
+    struct pv_map names;                      /* text -> struct name_entry (sema_names.c) */
+    struct pv_named **named[PV_N_NAME_KINDS]; /* in source order */
     size_t n_named[PV_N_NAME_KINDS], named_capacity[PV_N_NAME_KINDS];
     struct pv_named *admin;
     uint32_t *position;   /* source index -> row of `visible`, UINT32_MAX: not parsed */
@@ -155,10 +155,10 @@ struct pv_sema {
     /* commands */
     struct pv_command **commands;
     uint32_t n_commands;
-    uint32_t n_variant[4];                  /* commands by PV_REACH_* */
-    struct pv_ir_expr *any_command[4];      /* `command` is one of these */
-    uint64_t *required;                     /* rows of bits, a command each: slots that rules read without a `has` */
-    uint64_t *required_any[4];              /* the same for rules with `any`, by PV_REACH_* */
+    uint32_t n_variant[4];             /* commands by PV_REACH_* */
+    struct pv_ir_expr *any_command[4]; /* `command` is one of these */
+    uint64_t *required;                /* rows of bits, a command each: slots that rules read without a `has` */
+    uint64_t *required_any[4];         /* the same for rules with `any`, by PV_REACH_* */
     size_t required_words;
     struct pv_command *install, *upgrade, *uninstall; /* NULL where not declared */
     enum pv_order command_order;                      /* of package.version, whatever the command */
@@ -170,12 +170,12 @@ struct pv_sema {
     uint64_t set_work; /* members copied so far */
 
     /* rules */
-    struct pv_map rule_ids;   /* id text -> struct pv_rule_id */
-    bool has_place_ids;       /* ids of unnamed rules, FILE:LINE, are in rule_ids too */
-    struct pv_rule_id *ids;   /* all, newest first */
-    uint64_t total_size;      /* of all clauses */
+    struct pv_map rule_ids; /* id text -> struct pv_rule_id */
+    bool has_place_ids;     /* ids of unnamed rules, FILE:LINE, are in rule_ids too */
+    struct pv_rule_id *ids; /* all, newest first */
+    uint64_t total_size;    /* of all clauses */
     uint32_t rule_stamp;
-    struct pv_span unnamed;   /* keyword of the last unnamed rule */
+    struct pv_span unnamed; /* keyword of the last unnamed rule */
     uint32_t unnamed_line;
     struct pv_literal_allow *literal_allows; /* newest first */
     uint32_t n_literal_allows;
@@ -187,7 +187,8 @@ const char *pv_name_kind_word(enum pv_name_kind kind); /* "role" */
 /* Declares every name of the program and finds who sees whom. */
 void pv_sema_declare(struct pv_sema *sema);
 /* The declaration that a use means, which is then used; NULL where there is none (told). */
-struct pv_named *pv_sema_resolve(struct pv_sema *sema, enum pv_name_kind kind, struct pv_text text, struct pv_span span);
+struct pv_named *pv_sema_resolve(struct pv_sema *sema, enum pv_name_kind kind, struct pv_text text,
+                                 struct pv_span span);
 /* The same, once for a node: what was found is kept in *node_sema. */
 struct pv_named *pv_sema_resolve_once(struct pv_sema *sema, void **node_sema, enum pv_name_kind kind,
                                       const struct pv_ast_name *name);
@@ -299,7 +300,7 @@ void pv_sema_conditions(struct pv_sema *sema);
 /* What is established while the clauses of a rule, or a condition, are checked from left to right. */
 struct pv_flow {
     const struct pv_reach *reach; /* NULL in a condition */
-    bool closing; /* absence should count as true here (a deny's `when`): another advice */
+    bool closing;                 /* absence should count as true here (a deny's `when`): another advice */
     bool quiet;                   /* something is poisoned: absence is not told any more */
     const struct pv_slots *known;
     const struct pv_slots *reads; /* read while not known; collects */

@@ -57,9 +57,8 @@ static void declare(struct pv_sema *sema, struct pv_named *named)
         return;
     }
     if (pv_map_get(&sema->paths, ast->path->text.ptr)) {
-        struct pv_diag *diag =
-            pv_report(sema->diags, PV_DIAG_ATTRIBUTE_PATH, ast->path->span, "`%s` is a built-in attribute",
-                      ast->path->text.ptr);
+        struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_ATTRIBUTE_PATH, ast->path->span,
+                                         "`%s` is a built-in attribute", ast->path->text.ptr);
         pv_diag_hint(sema->diags, diag, "it needs no declaration");
         return;
     }

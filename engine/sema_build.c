@@ -1,5 +1,5 @@
-/* Nodes of the checked expression, simplified while they are made: constants fold, double negation ends, and a long `or`
- * of equalities over one attribute becomes one membership test, so that a role of a thousand users is one test.
+/* Nodes of the checked expression, simplified while they are made: constants fold, double negation ends, and a long
+ * `or` of equalities over one attribute becomes one membership test, so that a role of a thousand users is one test.
  *
  * Shared nodes make a DAG: `depth` and `size` tell what it is as a tree. */
 #include "engine/sema.h"
@@ -77,7 +77,8 @@ struct pv_ir_expr *pv_ir_negate(struct pv_sema *sema, struct pv_ir_expr *kid, st
 
 /* Replaces the equalities (`is`) over one slot among kids by one membership test (`in`), where they are many. Returns
  * the number of kids left. */
-static uint32_t merge(struct pv_sema *sema, struct pv_ir_expr **kids, uint32_t n, enum pv_ir_kind is, enum pv_ir_kind in)
+static uint32_t merge(struct pv_sema *sema, struct pv_ir_expr **kids, uint32_t n, enum pv_ir_kind is,
+                      enum pv_ir_kind in)
 {
     const struct pv_ir_expr *first = NULL;
     uint32_t same = 0;

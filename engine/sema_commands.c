@@ -1,5 +1,5 @@
-/* Commands: what the agent can broker, and how it runs. The one rule to hold is that no value of a request can become an
- * option of the program that runs, nor more than one element of its arguments. */
+/* Commands: what the agent can broker, and how it runs. The one rule to hold is that no value of a request can become
+ * an option of the program that runs, nor more than one element of its arguments. */
 #include "engine/sema.h"
 
 #include <stdlib.h>
@@ -14,9 +14,9 @@ struct provided {
 
 /* What the agent's apt provider can do, and what each command is about. */
 static const struct provided apt_commands[] = {
-    {"install", true, true}, {"upgrade", true, true},  {"download", true, true},   {"uninstall", true, false},
-    {"info", true, false},   {"pin", true, false},     {"list", false, false},     {"search", false, false},
-    {"outdated", false, false}, {"sync", false, false}, {"optimize", false, false}};
+    {"install", true, true},    {"upgrade", true, true}, {"download", true, true},  {"uninstall", true, false},
+    {"info", true, false},      {"pin", true, false},    {"list", false, false},    {"search", false, false},
+    {"outdated", false, false}, {"sync", false, false},  {"optimize", false, false}};
 
 struct provider {
     const char *name;
@@ -56,10 +56,10 @@ static void check_provider(struct pv_sema *sema, struct pv_command *command, con
             continue;
         }
         if (provided->packages != command->packages || provided->sources != command->sources) {
-            struct pv_diag *diag = pv_report(
-                sema->diags, PV_DIAG_PROVIDER_COMMAND, command->named->span, "%s's `%s` takes %s and uses %s",
-                provider->name, name, provided->packages ? "packages" : "no packages",
-                provided->sources ? "sources" : "no sources");
+            struct pv_diag *diag =
+                pv_report(sema->diags, PV_DIAG_PROVIDER_COMMAND, command->named->span, "%s's `%s` takes %s and uses %s",
+                          provider->name, name, provided->packages ? "packages" : "no packages",
+                          provided->sources ? "sources" : "no sources");
             pv_diag_hint(sema->diags, diag, "write `command %s { provider %s; %s%s}`", name, provider->name,
                          provided->packages ? "packages; " : "", provided->sources ? "sources; " : "");
         }
@@ -78,9 +78,8 @@ static void check_provider(struct pv_sema *sema, struct pv_command *command, con
 /* The paths are made of the names as expressions write them: argument.unit, option.no-block. */
 static struct pv_text parameter_path(struct pv_sema *sema, const struct pv_ast_command_item *item)
 {
-    const char *path = pv_arena_printf(sema->arena, "%s.%s",
-                                       item->kind == PV_AST_COMMAND_ARGUMENT ? "argument" : "option",
-                                       item->name.text.ptr);
+    const char *path = pv_arena_printf(
+        sema->arena, "%s.%s", item->kind == PV_AST_COMMAND_ARGUMENT ? "argument" : "option", item->name.text.ptr);
     return pv_intern_z(sema->arena, path);
 }
 
@@ -107,8 +106,8 @@ static bool parameter_set(struct pv_sema *sema, struct pv_ast_command_item *item
     if (item->members) {
         *set = pv_sema_set(sema, item->members);
     } else {
-        const struct pv_named *named = pv_sema_resolve(sema, PV_NAME_SET, item->members_name.text,
-                                                       item->members_name.span);
+        const struct pv_named *named =
+            pv_sema_resolve(sema, PV_NAME_SET, item->members_name.text, item->members_name.span);
         if (named && !named->poisoned)
             *set = named->set;
     }
@@ -124,8 +123,8 @@ static bool lower_parameter(struct pv_sema *sema, struct pv_ast_command_item *it
     struct pv_text path = parameter_path(sema, item);
     struct pv_ast_command_item **first = (struct pv_ast_command_item **)pv_map_put(declared, sema->arena, path.ptr);
     if (*first) {
-        struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_DUPLICATE_PARAMETER, item->name.span,
-                                         "`%s` is declared twice", path.ptr);
+        struct pv_diag *diag =
+            pv_report(sema->diags, PV_DIAG_DUPLICATE_PARAMETER, item->name.span, "`%s` is declared twice", path.ptr);
         pv_diag_related(sema->diags, diag, (*first)->name.span, "declared here first");
         return false;
     }
@@ -233,8 +232,8 @@ static bool lower_value(struct pv_sema *sema, const struct pv_command *command, 
         if (!pv_map_get(declared, path->text.ptr)) {
             struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_TEMPLATE_VALUE, path->span,
                                              "this command declares no `%s`", path->text.ptr);
-            pv_diag_hint(sema->diags, diag, strcmp(path->head.text.ptr, "option") ? "add `argument %s: string;`"
-                                                                                  : "add `option --%s;`",
+            pv_diag_hint(sema->diags, diag,
+                         strcmp(path->head.text.ptr, "option") ? "add `argument %s: string;`" : "add `option --%s;`",
                          path->tail.text.ptr);
             return false;
         }
@@ -252,9 +251,9 @@ static bool lower_value(struct pv_sema *sema, const struct pv_command *command, 
     *template = (struct pv_ir_template){.kind = PVB_T_SLOT, .literal.ptr = "", .slot = slot};
     if (after_dashes || !can_begin_with_dash(sema, slot, set))
         return true;
-    struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_OPTION_INJECTION, element->span,
-                                     "a value of `%s` that begins with `-` would be an option of the program",
-                                     path->text.ptr);
+    struct pv_diag *diag =
+        pv_report(sema->diags, PV_DIAG_OPTION_INJECTION, element->span,
+                  "a value of `%s` that begins with `-` would be an option of the program", path->text.ptr);
     pv_diag_hint(sema->diags, diag, "write \"--\" before it, or limit its values with `in { ... }`");
     pv_diag_fix(sema->diags, diag, (struct pv_span){element->span.file, element->span.start, element->span.start},
                 "\"--\" ");
@@ -307,8 +306,8 @@ static void lower_account(struct pv_sema *sema, struct pv_ir_command *out, const
     }
     out->account = pv_ir_str(item->string.text);
     if (!strcmp(item->string.text.ptr, requester.ptr)) {
-        struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_BAD_ACCOUNT, item->string.span,
-                                         "an account cannot be called \"requester\"");
+        struct pv_diag *diag =
+            pv_report(sema->diags, PV_DIAG_BAD_ACCOUNT, item->string.span, "an account cannot be called \"requester\"");
         pv_diag_hint(sema->diags, diag, "without quotes, `account requester` is the user who asks");
         pv_diag_fix(sema->diags, diag, item->string.span, "requester");
     } else if (!pv_sema_account_name(item->string.text)) {
@@ -410,9 +409,9 @@ static void lower(struct pv_sema *sema, struct pv_named *named)
                                   .span = named->span};
 
     if (pv_sema_never_brokered(named->text)) {
-        struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_NEVER_BROKERED, named->span,
-                                         "`%s` changes the package manager itself and is never brokered",
-                                         named->text.ptr);
+        struct pv_diag *diag =
+            pv_report(sema->diags, PV_DIAG_NEVER_BROKERED, named->span,
+                      "`%s` changes the package manager itself and is never brokered", named->text.ptr);
         pv_diag_hint(sema->diags, diag, "no policy can declare `config`, `feature`, `source` or `apikey`");
     }
     bool good = lower_parameters(sema, command, out, &declared);
@@ -478,8 +477,7 @@ void pv_sema_commands(struct pv_sema *sema)
 
 static bool has_parameter(const struct pv_command *command, uint16_t slot)
 {
-    return command->n_slots &&
-           bsearch(&slot, command->slots, command->n_slots, sizeof *command->slots, compare_slots);
+    return command->n_slots && bsearch(&slot, command->slots, command->n_slots, sizeof *command->slots, compare_slots);
 }
 
 uint32_t pv_sema_reach_having(const struct pv_sema *sema, const struct pv_reach *reach, uint16_t slot)
@@ -554,8 +552,8 @@ void pv_sema_emit_required(struct pv_sema *sema)
             if (!(row[slot / 64] >> (slot % 64) & 1) || sema->slots[slot].flags & (PV_ATTR_OPT | PV_ATTR_DEFAULT) ||
                 !applies(sema, command, (uint16_t)slot))
                 continue;
-            out->required = pv_arena_grow(sema->arena, out->required, out->n_required, &capacity,
-                                          out->n_required + 1u, sizeof *out->required);
+            out->required = pv_arena_grow(sema->arena, out->required, out->n_required, &capacity, out->n_required + 1u,
+                                          sizeof *out->required);
             out->required[out->n_required++] = (uint16_t)slot;
         }
     }

@@ -5,8 +5,8 @@
  * `has X` establishes X where it is true; `and` adds what holds on its way from left to right, and keeps of its false
  * side what every way there establishes; `or` the other way round; `not` swaps. Clauses of a rule are one long `and`.
  *
- * A condition is checked by itself, before the rules: what it reads without a `has` of its own must be known wherever it
- * is used. */
+ * A condition is checked by itself, before the rules: what it reads without a `has` of its own must be known wherever
+ * it is used. */
 #include "engine/sema.h"
 
 #include <string.h>
@@ -33,7 +33,8 @@ static struct pv_ir_expr *poison(struct pv_flow *flow)
 static void advise_has(struct pv_sema *sema, const struct pv_flow *flow, struct pv_diag *diag, const char *path)
 {
     if (flow->closing)
-        pv_diag_hint(sema->diags, diag, "write `not has %s or ...` before it, so that what has none is denied too", path);
+        pv_diag_hint(sema->diags, diag, "write `not has %s or ...` before it, so that what has none is denied too",
+                     path);
     else
         pv_diag_hint(sema->diags, diag, "write `has %s and ...` before it", path);
 }
@@ -56,9 +57,9 @@ static bool read_slot(struct pv_sema *sema, struct pv_flow *flow, uint16_t slot,
             return false;
         }
         if (having < flow->reach->n) {
-            struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_MAYBE_ABSENT, span,
-                                             "%s`%s`%s only some of this rule's commands have%s", by, info->path.ptr,
-                                             condition ? ", which" : ":", condition ? "" : " it");
+            struct pv_diag *diag =
+                pv_report(sema->diags, PV_DIAG_MAYBE_ABSENT, span, "%s`%s`%s only some of this rule's commands have%s",
+                          by, info->path.ptr, condition ? ", which" : ":", condition ? "" : " it");
             advise_has(sema, flow, diag, info->path.ptr);
             return false;
         }
@@ -147,8 +148,8 @@ static struct operand operand(struct pv_sema *sema, struct pv_flow *flow, const 
 
 static enum pv_cmp mirror(enum pv_cmp cmp)
 {
-    static const enum pv_cmp mirrored[] = {[PV_EQ] = PV_EQ, [PV_NE] = PV_NE, [PV_LT] = PV_GT,
-                                           [PV_LE] = PV_GE, [PV_GT] = PV_LT, [PV_GE] = PV_LE};
+    static const enum pv_cmp mirrored[] = {
+        [PV_EQ] = PV_EQ, [PV_NE] = PV_NE, [PV_LT] = PV_GT, [PV_LE] = PV_GE, [PV_GT] = PV_LT, [PV_GE] = PV_LE};
     return mirrored[cmp];
 }
 
@@ -172,8 +173,8 @@ static const char *a_type(enum pv_type type)
 static void tell_mismatch(struct pv_sema *sema, struct pv_span span, enum pv_type left, enum pv_type right,
                           const struct operand *literal)
 {
-    struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_TYPE_MISMATCH, span, "%s is compared with %s", a_type(left),
-                                     a_type(right));
+    struct pv_diag *diag =
+        pv_report(sema->diags, PV_DIAG_TYPE_MISMATCH, span, "%s is compared with %s", a_type(left), a_type(right));
     enum pv_type wanted = left == literal->type ? right : left;
     if (!literal->literal)
         return;
@@ -213,8 +214,8 @@ static struct pv_ir_expr *compare_versions(struct pv_sema *sema, const struct op
     } else {
         if (order != order_of(sema, right->slot)) {
             pv_report(sema->diags, PV_DIAG_ORDER_MISMATCH, span,
-                      "these versions are ordered in two ways: `%s` as %s, `%s` as %s", sema->slots[left->slot].path.ptr,
-                      pv_order_name(order), sema->slots[right->slot].path.ptr,
+                      "these versions are ordered in two ways: `%s` as %s, `%s` as %s",
+                      sema->slots[left->slot].path.ptr, pv_order_name(order), sema->slots[right->slot].path.ptr,
                       pv_order_name(order_of(sema, right->slot)));
             return NULL;
         }
@@ -277,8 +278,7 @@ static struct pv_ir_expr *compare(struct pv_sema *sema, struct pv_flow *flow, co
         right = swap;
         cmp = mirror(cmp);
     }
-    bool version_literal =
-        left.type == PV_T_VERSION && right.kind == OPERAND_LITERAL && right.type == PV_T_STRING;
+    bool version_literal = left.type == PV_T_VERSION && right.kind == OPERAND_LITERAL && right.type == PV_T_STRING;
     if (left.type != right.type && !version_literal) {
         tell_mismatch(sema, expr->span, left.type, right.type, &right);
         return NULL;
@@ -684,8 +684,7 @@ bool pv_sema_value(struct pv_sema *sema, uint16_t slot, const struct pv_ast_lite
     }
     if (info->type == PV_T_STRINGS)
         return member_strings(sema, literal->set, value);
-    if (info->type == PV_T_VERSION &&
-        !pv_version_valid(order_of(sema, slot), literal->text.ptr, literal->text.len)) {
+    if (info->type == PV_T_VERSION && !pv_version_valid(order_of(sema, slot), literal->text.ptr, literal->text.len)) {
         pv_report(sema->diags, PV_DIAG_BAD_VERSION, literal->span, "`%s` is not a version that %s orders",
                   literal->text.ptr, pv_order_name(order_of(sema, slot)));
         return false;

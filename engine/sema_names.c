@@ -12,7 +12,7 @@ struct name_entry {
 
 const char *pv_name_kind_word(enum pv_name_kind kind)
 {
-    static const char *const words[PV_N_NAME_KINDS] = {"role",   "source",    "set",    "window",
+    static const char *const words[PV_N_NAME_KINDS] = {"role",      "source",    "set",    "window",
                                                        "condition", "attribute", "command"};
     return words[kind];
 }
@@ -98,8 +98,8 @@ static struct pv_named *add(struct pv_sema *sema, enum pv_name_kind kind, struct
     named->kind = kind;
     named->text = text;
     named->span = PV_NO_SPAN;
-    sema->named[kind] = pv_arena_grow(sema->arena, sema->named[kind], sema->n_named[kind],
-                                      &sema->named_capacity[kind], sema->n_named[kind] + 1, sizeof(struct pv_named *));
+    sema->named[kind] = pv_arena_grow(sema->arena, sema->named[kind], sema->n_named[kind], &sema->named_capacity[kind],
+                                      sema->n_named[kind] + 1, sizeof(struct pv_named *));
     sema->named[kind][sema->n_named[kind]++] = named;
     return named;
 }
@@ -136,9 +136,9 @@ static void lint_two_kinds(struct pv_sema *sema, const struct name_entry *entry,
         const struct pv_named *first = entry->of[other];
         if (!first || first == named || other == PV_NAME_ATTRIBUTE || named->kind == PV_NAME_ATTRIBUTE)
             continue;
-        struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_NAME_OF_TWO_KINDS, named->span,
-                                         "`%s` names a %s and a %s", named->text.ptr, pv_name_kind_word(first->kind),
-                                         pv_name_kind_word(named->kind));
+        struct pv_diag *diag =
+            pv_report(sema->diags, PV_DIAG_NAME_OF_TWO_KINDS, named->span, "`%s` names a %s and a %s", named->text.ptr,
+                      pv_name_kind_word(first->kind), pv_name_kind_word(named->kind));
         pv_diag_related(sema->diags, diag, first->span, "the %s", pv_name_kind_word(first->kind));
         return;
     }
@@ -232,8 +232,8 @@ struct pv_named *pv_sema_resolve(struct pv_sema *sema, enum pv_name_kind kind, s
     if (named != sema->admin && !sema->incomplete && !pv_sema_sees(sema, span.file, named->span.file)) {
         const char *path = shown_path(sema, named->span.file);
         struct pv_diag *diag =
-            pv_report(sema->diags, PV_DIAG_NOT_IMPORTED, span, "%s `%s` is declared in a file that this one does not import",
-                      pv_name_kind_word(kind), text.ptr);
+            pv_report(sema->diags, PV_DIAG_NOT_IMPORTED, span,
+                      "%s `%s` is declared in a file that this one does not import", pv_name_kind_word(kind), text.ptr);
         pv_diag_related(sema->diags, diag, named->span, "declared here");
         pv_diag_hint(sema->diags, diag, "write `import \"%s\";`", path);
         return NULL;

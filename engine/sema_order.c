@@ -1,5 +1,5 @@
-/* Declarations in the order of their dependencies: depth first with a stack of its own, since a chain of names may be as
- * long as the policy. */
+/* Declarations in the order of their dependencies: depth first with a stack of its own, since a chain of names may be
+ * as long as the policy. */
 #include "engine/sema.h"
 
 struct frame {
@@ -22,9 +22,9 @@ static void tell_cycle(struct pv_sema *sema, const struct frame *stack, size_t f
         pv_report(sema->diags, PV_DIAG_NAME_CYCLE, span, "%s `%s` is declared by itself",
                   pv_name_kind_word(first->kind), first->text.ptr);
     } else {
-        struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_NAME_CYCLE, span,
-                                         "%s `%s` is declared by itself, through `%s`", pv_name_kind_word(first->kind),
-                                         first->text.ptr, stack[from + 1].named->text.ptr);
+        struct pv_diag *diag =
+            pv_report(sema->diags, PV_DIAG_NAME_CYCLE, span, "%s `%s` is declared by itself, through `%s`",
+                      pv_name_kind_word(first->kind), first->text.ptr, stack[from + 1].named->text.ptr);
         for (size_t i = from; i < top && i < from + 8; i++) {
             const struct pv_named *user = stack[i].named;
             pv_diag_related(sema->diags, diag, user->uses[stack[i].next - 1].span, "`%s` uses `%s`", user->text.ptr,

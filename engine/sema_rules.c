@@ -100,8 +100,7 @@ static void lint(struct pv_sema *sema, const struct pv_ast_rule *rule)
             pv_diag_hint(sema->diags, diag, "an end belongs to an `allow`");
         }
     }
-    if (rule->kind == PV_AST_ALLOW && rule->scope.any_command &&
-        rule->scope.subject->kind == PV_AST_SUBJECT_EVERYONE)
+    if (rule->kind == PV_AST_ALLOW && rule->scope.any_command && rule->scope.subject->kind == PV_AST_SUBJECT_EVERYONE)
         pv_report(sema->diags, PV_DIAG_EVERYONE_TO_ANY, rule->scope.commands_span,
                   "everyone may do anything here, also what an import declares tomorrow");
 }
@@ -117,8 +116,8 @@ static void lower_rule(struct pv_sema *sema, struct pv_ast_rule *rule)
                                              [PV_AST_REQUIRE] = PV_SCOPE_OF_REQUIRE,
                                              [PV_AST_DIRECT] = PV_SCOPE_OF_DIRECT};
     struct pv_ir *ir = sema->ir;
-    ir->rules = pv_arena_grow(sema->arena, ir->rules, ir->n_rules, &sema->rules_capacity, ir->n_rules + 1u,
-                              sizeof *ir->rules);
+    ir->rules =
+        pv_arena_grow(sema->arena, ir->rules, ir->n_rules, &sema->rules_capacity, ir->n_rules + 1u, sizeof *ir->rules);
     struct pv_ir_rule *out = &ir->rules[ir->n_rules++];
     struct pv_scope_ir scope;
     memset(out, 0, sizeof *out);

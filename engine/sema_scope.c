@@ -1,7 +1,8 @@
 /* What a rule is about, as clauses that must all hold. The order is the language's: subject, commands, object, sources,
  * then what is written behind them; each with the text that decisions and traces show.
  *
- * Silence is the strict reading: an `allow` without `from` reaches self-service sources, everything else all sources. */
+ * Silence is the strict reading: an `allow` without `from` reaches self-service sources, everything else all sources.
+ */
 #include "engine/sema.h"
 
 #include <string.h>
@@ -26,7 +27,8 @@ static void add_command(struct pv_sema *sema, struct pv_reach *reach, struct pv_
     if (command->stamp == sema->rule_stamp)
         return;
     command->stamp = sema->rule_stamp;
-    reach->list = pv_arena_grow(sema->arena, reach->list, reach->n, capacity, reach->n + 1u, sizeof(struct pv_command *));
+    reach->list =
+        pv_arena_grow(sema->arena, reach->list, reach->n, capacity, reach->n + 1u, sizeof(struct pv_command *));
     reach->list[reach->n++] = command;
     reach->n_packages += command->packages;
     reach->n_sources += command->sources;
@@ -136,9 +138,8 @@ static struct pv_ir_expr *name_matches(struct pv_sema *sema, struct pv_ast_objec
         return expr;
     case PV_AST_OBJECT_NAME:
         named = pv_sema_resolve_once(sema, &object->sema, PV_NAME_SET, &name);
-        return named && !named->poisoned
-                   ? pv_ir_in_set(sema, PV_IR_IN, PV_A_PACKAGE_NAME, named->set, object->span)
-                   : NULL;
+        return named && !named->poisoned ? pv_ir_in_set(sema, PV_IR_IN, PV_A_PACKAGE_NAME, named->set, object->span)
+                                         : NULL;
     case PV_AST_OBJECT_SET:
         set = pv_sema_set(sema, object->set);
         return set ? pv_ir_in_set(sema, PV_IR_IN, PV_A_PACKAGE_NAME, set, object->span) : NULL;
@@ -289,9 +290,7 @@ static bool add_written_clause(struct pv_sema *sema, struct pv_ast_clause *claus
         expr->number = pv_days_from_civil(clause->date.year, clause->date.month, clause->date.day);
         add_clause(sema, out, PV_C_UNTIL, expr, pv_text_clause(sema, clause), clause->span);
         return true;
-    case PV_AST_BECAUSE:
-        out->because[out->n_because++] = pv_ir_str(clause->string.text);
-        return true;
+    case PV_AST_BECAUSE: out->because[out->n_because++] = pv_ir_str(clause->string.text); return true;
     }
     return false;
 }

@@ -117,8 +117,9 @@ static void add_set(struct pv_sema *sema, struct collector *collector, const str
     sema->set_work += named->set->n_members + (uint64_t)named->set->n_globs;
     if (sema->set_work > MAX_SET_WORK) {
         if (!collector->poisoned)
-            pv_report(sema->diags, PV_DIAG_TOO_COMPLEX, span, "with the sets that they include written out, sets have "
-                                                              "more than %llu members",
+            pv_report(sema->diags, PV_DIAG_TOO_COMPLEX, span,
+                      "with the sets that they include written out, sets have "
+                      "more than %llu members",
                       (unsigned long long)MAX_SET_WORK);
         collector->poisoned = true;
         return;
@@ -196,8 +197,8 @@ void pv_sema_use_set(struct pv_sema *sema, struct pv_ir_set *set)
     if (set->index != UINT32_MAX)
         return;
     struct pv_ir *ir = sema->ir;
-    ir->sets = pv_arena_grow(sema->arena, ir->sets, ir->n_sets, &sema->sets_capacity, ir->n_sets + 1u,
-                             sizeof *ir->sets);
+    ir->sets =
+        pv_arena_grow(sema->arena, ir->sets, ir->n_sets, &sema->sets_capacity, ir->n_sets + 1u, sizeof *ir->sets);
     set->index = ir->n_sets;
     ir->sets[ir->n_sets++] = set;
 }

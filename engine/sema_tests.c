@@ -55,8 +55,8 @@ static bool parse_time(const char *at, int64_t *seconds)
         at += n;
     }
     int sign = *at == '-' ? -1 : 1;
-    if (!one_of(&at, "Zz") && (!one_of(&at, "+-") || !digits(&at, 2, &offset_hour) || !one_of(&at, ":") ||
-                               !digits(&at, 2, &offset_minute)))
+    if (!one_of(&at, "Zz") &&
+        (!one_of(&at, "+-") || !digits(&at, 2, &offset_hour) || !one_of(&at, ":") || !digits(&at, 2, &offset_minute)))
         return false;
     if (*at || !is_date(year, month, day) || hour > 23 || minute > 59 || second > 59 || offset_hour > 23 ||
         offset_minute > 59)
@@ -99,8 +99,8 @@ static bool lower_given(struct pv_sema *sema, const struct pv_ast_given *given, 
         return false;
     const char *elsewhere = said_elsewhere(slot, sema->slots[slot].scope);
     if (elsewhere) {
-        struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_TEST_GIVEN, given->path->span, "`%s` is not given",
-                                         given->path->text.ptr);
+        struct pv_diag *diag =
+            pv_report(sema->diags, PV_DIAG_TEST_GIVEN, given->path->span, "`%s` is not given", given->path->text.ptr);
         pv_diag_hint(sema->diags, diag, "%s", elsewhere);
         return false;
     }
@@ -277,8 +277,8 @@ static void check_arguments(struct pv_sema *sema, const struct test *test, const
         if (declared->parameters[i].kind != PVB_ARGUMENT || is_given(out->with, out->n_with, slot) ||
             is_given(test->out->given, test->out->n_given, slot))
             continue;
-        struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_TEST_OPERATION, expect->command.span,
-                                         "`%s` needs `%s`", command->named->text.ptr, sema->slots[slot].path.ptr);
+        struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_TEST_OPERATION, expect->command.span, "`%s` needs `%s`",
+                                         command->named->text.ptr, sema->slots[slot].path.ptr);
         pv_diag_hint(sema->diags, diag, "add `with %s = ...`", sema->slots[slot].path.ptr);
         return;
     }
@@ -342,8 +342,8 @@ static void tell_incomplete(struct pv_sema *sema, const struct pv_ast_decl *decl
 static void lower_test(struct pv_sema *sema, const struct pv_ast_decl *decl)
 {
     struct pv_ir *ir = sema->ir;
-    ir->tests = pv_arena_grow(sema->arena, ir->tests, ir->n_tests, &sema->tests_capacity, ir->n_tests + 1u,
-                              sizeof *ir->tests);
+    ir->tests =
+        pv_arena_grow(sema->arena, ir->tests, ir->n_tests, &sema->tests_capacity, ir->n_tests + 1u, sizeof *ir->tests);
     struct test test = {.decl = decl, .out = &ir->tests[ir->n_tests++]};
     *test.out = (struct pv_ir_test){
         .name = pv_ir_str(decl->test->title.text), .user.ptr = "", .uid = -1, .span = decl->keyword};

@@ -83,7 +83,7 @@ static void put_with_unit(struct pv_sema *sema, int64_t number, const struct uni
 
 static void put_size(struct pv_sema *sema, int64_t bytes)
 {
-    static const struct unit units[] = {{"", 1},           {"KB", 1000},        {"MB", 1000000},    {"GB", 1000000000},
+    static const struct unit units[] = {{"", 1},          {"KB", 1000},     {"MB", 1000000}, {"GB", 1000000000},
                                         {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
     put_with_unit(sema, bytes, units, sizeof units / sizeof *units);
 }
@@ -154,10 +154,10 @@ enum level { LEVEL_OR, LEVEL_AND, LEVEL_NOT, LEVEL_LEAF };
 
 static void put_subject(struct pv_sema *sema, const struct pv_ast_subject *subject, enum level around)
 {
-    static const enum level levels[] = {[PV_AST_SUBJECT_OR] = LEVEL_OR,     [PV_AST_SUBJECT_AND] = LEVEL_AND,
-                                        [PV_AST_SUBJECT_NOT] = LEVEL_NOT,   [PV_AST_SUBJECT_USER] = LEVEL_LEAF,
-                                        [PV_AST_SUBJECT_GROUP] = LEVEL_LEAF, [PV_AST_SUBJECT_ROLE] = LEVEL_LEAF,
-                                        [PV_AST_SUBJECT_EVERYONE] = LEVEL_LEAF};
+    static const enum level levels[] = {
+        [PV_AST_SUBJECT_OR] = LEVEL_OR,        [PV_AST_SUBJECT_AND] = LEVEL_AND,    [PV_AST_SUBJECT_NOT] = LEVEL_NOT,
+        [PV_AST_SUBJECT_USER] = LEVEL_LEAF,    [PV_AST_SUBJECT_GROUP] = LEVEL_LEAF, [PV_AST_SUBJECT_ROLE] = LEVEL_LEAF,
+        [PV_AST_SUBJECT_EVERYONE] = LEVEL_LEAF};
     enum level level = levels[subject->kind];
     if (level < around)
         put(sema, "(");
@@ -194,9 +194,9 @@ struct pv_text pv_text_subject(struct pv_sema *sema, const struct pv_ast_subject
 
 static void put_from(struct pv_sema *sema, const struct pv_ast_from *from, enum level around)
 {
-    static const enum level levels[] = {[PV_AST_FROM_OR] = LEVEL_OR,   [PV_AST_FROM_AND] = LEVEL_AND,
-                                        [PV_AST_FROM_NOT] = LEVEL_NOT, [PV_AST_FROM_NAME] = LEVEL_LEAF,
-                                        [PV_AST_FROM_SELF_SERVICE] = LEVEL_LEAF, [PV_AST_FROM_ANY] = LEVEL_LEAF};
+    static const enum level levels[] = {
+        [PV_AST_FROM_OR] = LEVEL_OR,     [PV_AST_FROM_AND] = LEVEL_AND,           [PV_AST_FROM_NOT] = LEVEL_NOT,
+        [PV_AST_FROM_NAME] = LEVEL_LEAF, [PV_AST_FROM_SELF_SERVICE] = LEVEL_LEAF, [PV_AST_FROM_ANY] = LEVEL_LEAF};
     enum level level = levels[from->kind];
     if (level < around)
         put(sema, "(");

@@ -238,8 +238,7 @@ static void collect_use(struct pv_sema *sema, struct pv_named *user, struct pv_a
 {
     if (!alternative->name.text.ptr)
         return;
-    struct pv_named *target =
-        pv_sema_resolve_once(sema, &alternative->sema, PV_NAME_WINDOW, &alternative->name);
+    struct pv_named *target = pv_sema_resolve_once(sema, &alternative->sema, PV_NAME_WINDOW, &alternative->name);
     if (target)
         pv_sema_add_use(sema, user, target, alternative->name.span);
 }
