@@ -201,8 +201,30 @@ static void guess(struct pv_sema *sema, struct pv_diag *diag, enum pv_name_kind 
     pv_diag_fix(sema->diags, diag, span, "%s", near.best);
 }
 
+/* A name that is declared nowhere is told where it is met first. */
+static bool first_told(struct pv_sema *sema, enum pv_name_kind kind, struct pv_text text)
+{
+    void **place = pv_map_put(&sema->unknown, sema->arena, text.ptr);
+    uintptr_t bits = (uintptr_t)*place, bit = (uintptr_t)1 << kind;
+    *place = (void *)(bits | bit);
+    return !(bits & bit);
+}
+
+/* The commands that people reach for are a library's. */
+static const char *standard_library(enum pv_name_kind kind, struct pv_text text)
+{
+    static const char *const apt[] = {"install", "upgrade", "uninstall", "download", "info", "pin",
+                                      "list",    "search",  "outdated",  "optimize", "sync"};
+    for (size_t i = 0; kind == PV_NAME_COMMAND && i < sizeof apt / sizeof *apt; i++)
+        if (!strcmp(apt[i], text.ptr))
+            return "std/apt.policy";
+    return NULL;
+}
+
 static void tell_unknown(struct pv_sema *sema, enum pv_name_kind kind, struct pv_text text, struct pv_span span)
 {
+    if (!first_told(sema, kind, text))
+        return;
     const struct name_entry *entry = pv_map_get(&sema->names, text.ptr);
     for (int other = 0; entry && other < PV_N_NAME_KINDS; other++) {
         const struct pv_named *named = entry->of[other];
@@ -211,11 +233,19 @@ static void tell_unknown(struct pv_sema *sema, enum pv_name_kind kind, struct pv
         struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_WRONG_KIND, span, "`%s` is a %s, not a %s", text.ptr,
                                          pv_name_kind_word(named->kind), pv_name_kind_word(kind));
         pv_diag_related(sema->diags, diag, named->span, "declared here");
+        if (kind == PV_NAME_CONDITION && (other == PV_NAME_ROLE || other == PV_NAME_WINDOW))
+            pv_diag_hint(sema->diags, diag, "write `%s in %s`", other == PV_NAME_ROLE ? "user" : "time", text.ptr);
+        else if (kind == PV_NAME_CONDITION && other == PV_NAME_SET)
+            pv_diag_hint(sema->diags, diag, "write for example `package.name in %s`", text.ptr);
         return;
     }
     struct pv_diag *diag =
         pv_report(sema->diags, PV_DIAG_UNKNOWN_NAME, span, "unknown %s `%s`", pv_name_kind_word(kind), text.ptr);
-    guess(sema, diag, kind, text, span);
+    const char *library = standard_library(kind, text);
+    if (library)
+        pv_diag_hint(sema->diags, diag, "it is in a library: `import \"%s\";`", library);
+    else
+        guess(sema, diag, kind, text, span);
 }
 
 struct pv_named *pv_sema_resolve(struct pv_sema *sema, enum pv_name_kind kind, struct pv_text text, struct pv_span span)

@@ -179,7 +179,7 @@ static bool check_dependencies(struct pv_sema *sema, const struct pv_ast_scope *
         fault = "`with dependencies` stands behind what names packages";
     else if (scope->object->kind == PV_AST_OBJECT_OWN || (scope->except && scope->except->kind == PV_AST_OBJECT_OWN))
         fault = "`with dependencies` goes by the names of packages, and `own` names none";
-    else if (!sema->install && !sema->upgrade)
+    else if (!sema->install && !sema->upgrade && sema->unknown.n == 0 && !sema->incomplete)
         fault = "`with dependencies` extends a rule to `install` and `upgrade`, and neither is declared";
     if (fault)
         pv_report(sema->diags, PV_DIAG_WITH_DEPENDENCIES, scope->with_dependencies, "%s", fault);
