@@ -100,6 +100,13 @@ static void add_clause(struct pv_sema *sema, int rule, enum pv_clause_kind kind,
         .kind = kind, .expr = expr, .text = pv_ir_str(pv_intern_z(sema->arena, text)), .span = PV_NO_SPAN};
 }
 
+/* A bool that operations may not have: not there is not so. */
+static struct pv_ir_expr *there_and_true(struct pv_sema *sema, uint16_t slot)
+{
+    return pv_ir_join2(sema, PV_IR_AND, pv_ir_leaf(sema, PV_IR_HAS, slot, PV_NO_SPAN),
+                       pv_ir_leaf(sema, PV_IR_BOOL, slot, PV_NO_SPAN), PV_NO_SPAN);
+}
+
 void pv_sema_builtins(struct pv_sema *sema)
 {
     static const char *const never[] = {"config", "feature", "source", "apikey"};
@@ -111,16 +118,14 @@ void pv_sema_builtins(struct pv_sema *sema)
 
     if (!sema->admin->poisoned)
         add_clause(sema, ADMIN_ONLY, PV_C_SUBJECT, pv_ir_negate(sema, sema->admin->expr, PV_NO_SPAN), "not admin");
-    add_clause(sema, ADMIN_ONLY, PV_C_BUILTIN, pv_ir_leaf(sema, PV_IR_BOOL, PV_A_SOURCE_ADMIN_ONLY, PV_NO_SPAN),
+    add_clause(sema, ADMIN_ONLY, PV_C_BUILTIN, there_and_true(sema, PV_A_SOURCE_ADMIN_ONLY),
                "from an admin_only source");
 
-    add_clause(sema, DISABLED, PV_C_BUILTIN, pv_ir_leaf(sema, PV_IR_BOOL, PV_A_SOURCE_DISABLED, PV_NO_SPAN),
-               "from a disabled source");
+    add_clause(sema, DISABLED, PV_C_BUILTIN, there_and_true(sema, PV_A_SOURCE_DISABLED), "from a disabled source");
 
     add_clause(sema, PROTECTED, PV_C_COMMANDS,
                pv_ir_string_is(sema, PV_A_COMMAND, pv_intern_z(sema->arena, "uninstall"), PV_NO_SPAN), "to uninstall");
-    add_clause(sema, PROTECTED, PV_C_BUILTIN, pv_ir_leaf(sema, PV_IR_BOOL, PV_A_PACKAGE_PROTECTED, PV_NO_SPAN),
-               "package.protected");
+    add_clause(sema, PROTECTED, PV_C_BUILTIN, there_and_true(sema, PV_A_PACKAGE_PROTECTED), "package.protected");
     add_clause(sema, PROTECTED, PV_C_BUILTIN, pv_ir_negate(sema, named_by_an_allow(sema), PV_NO_SPAN),
                "no matching allow names the package literally");
 }
