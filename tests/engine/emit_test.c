@@ -857,7 +857,7 @@ static void random_values(struct values *v, struct pv_request *request)
             rc = pv_request_set_strings(request, slot, v->members[slot], v->n_members[slot]);
             break;
         default:
-            v->numbers[slot] = (int64_t)draw(4) - 1;
+            v->numbers[slot] = (int64_t)draw(4) - (info->type == PV_T_INT);
             rc = pv_request_set_int(request, slot, v->numbers[slot]);
             break;
         }
