@@ -50,9 +50,9 @@ struct totals {
 
 static void count(struct totals *totals, const struct pv_cli_policy *policy)
 {
-    totals->errors += policy->program->diags.n_errors;
-    totals->warnings += policy->program->diags.n_warnings;
-    totals->unreadable = totals->unreadable || policy->program->main == NULL;
+    totals->errors += policy->made.program->diags.n_errors;
+    totals->warnings += policy->made.program->diags.n_warnings;
+    totals->unreadable = totals->unreadable || policy->made.program->main == NULL;
 }
 
 static int exit_of(const struct totals *totals, bool strict)
@@ -60,20 +60,6 @@ static int exit_of(const struct totals *totals, bool strict)
     if (totals->unreadable)
         return PV_CLI_ERROR;
     return totals->errors || (strict && totals->warnings) ? PV_CLI_FINDING : PV_CLI_GOOD;
-}
-
-/* One file as a root: what is wrong with it and with what it imports. A compiled size over the limits is an error of
- * the policy too, so it is compiled as well. */
-static int check_file(struct pv_cli_policy *policy, const char *path, struct arguments *arguments)
-{
-    if (pv_cli_policy_check(policy, path, &arguments->policy_options) < 0)
-        return -1;
-    if (pv_diags_errors(&policy->program->diags) > 0)
-        return 0;
-    if (pv_cli_policy_compile(policy) == 0 || pv_diags_errors(&policy->program->diags) > 0)
-        return 0;
-    pv_cli_policy_close(policy);
-    return -1;
 }
 
 static int check_all(const struct pv_cli_files *files, struct arguments *arguments)
@@ -87,13 +73,14 @@ static int check_all(const struct pv_cli_files *files, struct arguments *argumen
     }
     for (size_t i = 0; i < files->n; i++) {
         struct pv_cli_policy policy;
-        if (check_file(&policy, files->paths[i], arguments) < 0) {
+        /* As far as code, whose size has limits too. */
+        if (pv_cli_policy_compile(&policy, files->paths[i], &arguments->policy_options, PV_COMPILE_EVALUATE) < 0) {
             json_decref(output);
             return PV_CLI_ERROR;
         }
         if (output) {
             rows = json_array();
-            failed = failed || pv_cli_diags_json(rows, &policy.program->diags) ||
+            failed = failed || pv_cli_diags_json(rows, &policy.made.program->diags) ||
                      json_array_append_new(json_object_get(output, "files"),
                                            json_pack("{s:o, s:o}", "file",
                                                      pv_cli_json_text(files->paths[i], strlen(files->paths[i])),

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "agentd/minisign.h"
+#include "engine/compile.h"
 #include "engine/engine.h"
 #include "runtime/bundle.h"
 #include "runtime/proviso.h"
@@ -82,21 +83,19 @@ void pv_cli_policy_options_free(struct pv_cli_policy_options *options);
 /* The library directories to search: as given, else PROVISO_LIBRARY, else the installed one, else the source tree's. */
 struct pv_load_options pv_cli_load_options(struct pv_cli_policy_options *options);
 
-/* A policy read from its text (and checked, and compiled in memory where there are no errors) or from a bundle. */
+/* A policy read from its text or from a bundle. */
 struct pv_cli_policy {
-    struct pv_arena *arena;
-    struct pv_program *program; /* NULL for a bundle */
-    struct pv_ir *ir;           /* NULL for a bundle, or where there are errors */
-    void *bytes;                /* the bundle; NULL where there are errors */
-    size_t len;
-    struct pv_bundle *bundle;
+    struct pv_compilation made;                /* from text; program is NULL for a bundle */
+    void *bytes;                               /* of a bundle's file */
+    size_t len;                                /* of the bundle, read or made */
+    struct pv_bundle *bundle;                  /* NULL where there are errors */
     bool verified;                             /* a bundle whose signature was checked */
     char comment[PV_MINISIGN_COMMENT_MAX + 1]; /* its trusted comment */
 };
-/* Reads and checks the text of a policy; diagnostics are in policy->program. 0, or -1 and said (no memory). */
-int pv_cli_policy_check(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options);
-/* Emits and loads what check read. 0; -1 and said, in diagnostics or else. */
-int pv_cli_policy_compile(struct pv_cli_policy *policy);
+/* Compiles a policy's text, and loads what comes out where a bundle is the goal and there are no errors. The verdict is
+ * in policy->made.program->diags. 0, or -1 and said (then nothing needs to be closed). */
+int pv_cli_policy_compile(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options,
+                          enum pv_compile_goal goal);
 /* Opens either kind for deciding: text is checked and compiled, a bundle verified with --pubkey, unless `unverified`
  * allows to go without. Everything that is wrong is said on standard error. 0 or -1. */
 int pv_cli_policy_open(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options,
@@ -128,14 +127,11 @@ void pv_cli_request_free(struct pv_cli_request *request);
 
 /* ---- decide.c ---- */
 
-/* The decisions on a request. */
-struct pv_cli_decision {
-    struct pv_decision *joined;      /* of one operation: its decision */
-    struct pv_decision **operations; /* of several */
-    size_t n_operations;
-};
-int pv_cli_decide(struct pv_cli_decision *decision, const struct pv_cli_request *request);
-void pv_cli_decision_free(struct pv_cli_decision *decision);
+/* Decides a request. `each` (which may be NULL) is called for each of several operations, in order, with a decision
+ * that is valid for the call; where the request as a whole is direct, with the request as asked for. *joined is freed
+ * by pv_decision_free(). 0, or PV_E_NOMEM, or what `each` returned. */
+typedef int pv_cli_each(void *context, const struct pv_request *operation, const struct pv_decision *decision);
+int pv_cli_decide(struct pv_decision **joined, const struct pv_cli_request *request, pv_cli_each *each, void *context);
 
 /* The rules that nearly decided: same command, not matching, fewest false clauses first, then source order. Fills at
  * most n of `rules`; returns how many. */
@@ -146,9 +142,9 @@ const char *pv_cli_rule_effect(const struct pvb_rule *rule); /* "allow", "deny",
 
 /* ---- json_decision.c ---- */
 
-/* The decision in the form of the documented schema; with `explain`, the reasoning beside it. NULL without memory. */
-json_t *pv_cli_decision_json(const struct pv_cli_decision *decision, const struct pv_cli_request *request,
-                             const struct pv_bundle *bundle, bool explain);
+/* Decides, and gives the decision in the form of the documented schema; with `explain`, the reasoning beside it.
+ * NULL without memory. */
+json_t *pv_cli_decision_json(const struct pv_cli_request *request, bool explain, enum pv_effect *effect);
 json_t *pv_cli_rule_json(const struct pv_bundle *bundle, uint32_t rule);
 
 /* ---- json_diag.c ---- */

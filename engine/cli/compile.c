@@ -58,7 +58,7 @@ static int sign(const struct pv_cli_policy *policy, struct pv_minisign_seckey *k
         pv_cli_error("out of memory");
         return -1;
     }
-    int rc = pv_minisign_sign(key, policy->bytes, policy->len, NULL, comment, text, len);
+    int rc = pv_minisign_sign(key, policy->made.bundle, policy->len, NULL, comment, text, len);
     free(comment);
     if (rc < 0)
         pv_cli_error("cannot sign %s: %s", path, pv_minisign_strerror(rc));
@@ -77,7 +77,7 @@ static int write_files(const struct pv_cli_policy *policy, const struct argument
     }
     if (key && sign(policy, key, arguments->output, signature, &len) < 0)
         goto out;
-    if (pv_cli_write(arguments->output, policy->bytes, policy->len) < 0)
+    if (pv_cli_write(arguments->output, policy->made.bundle, policy->len) < 0)
         goto out;
     if (key)
         rc = pv_cli_write(beside, signature, len);
@@ -118,12 +118,6 @@ static bool tell(const struct pv_cli_policy *policy, const struct arguments *arg
 static int compile(struct pv_cli_policy *policy, const struct arguments *arguments)
 {
     struct pv_minisign_seckey *key = NULL;
-    if (policy->ir && policy->ir->is_library)
-        return pv_cli_error("%s has no `policy` statement: a library is imported, not compiled", arguments->policy),
-               PV_CLI_FINDING;
-    if (policy->ir->n_asserts)
-        fprintf(stderr, "proviso: warning: %u assertion%s not proven\n", policy->ir->n_asserts,
-                policy->ir->n_asserts == 1 ? " is" : "s are");
     if (arguments->key && pv_cli_secret_key(arguments->key, arguments->passphrase_fd, &key) < 0)
         return PV_CLI_ERROR;
     int rc = write_files(policy, arguments, key);
@@ -147,13 +141,11 @@ int pv_cli_compile(int argc, char **argv)
     struct pv_cli_policy policy;
     int code = PV_CLI_ERROR;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) == 0 &&
-        pv_cli_policy_check(&policy, arguments.policy, &arguments.policy_options) == 0) {
-        struct pv_diags *diags = &policy.program->diags;
-        bool good = pv_diags_errors(diags) == 0 && pv_cli_policy_compile(&policy) == 0;
+        pv_cli_policy_compile(&policy, arguments.policy, &arguments.policy_options, PV_COMPILE_BUNDLE) == 0) {
         pv_cli_policy_complain(&policy, stderr, true);
-        if (good)
+        if (policy.bundle)
             code = compile(&policy, &arguments);
-        else if (pv_diags_errors(diags) && policy.program->main)
+        else if (policy.made.program->main)
             code = PV_CLI_FINDING;
         pv_cli_policy_close(&policy);
     }

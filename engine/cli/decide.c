@@ -27,50 +27,43 @@ int pv_cli_request_asked(struct pv_request *request)
     return rc;
 }
 
-static int decide_operations(struct pv_cli_decision *decision, const struct pv_cli_request *request)
+static int decide_operations(struct pv_decision *joined, struct pv_decision *one, const struct pv_cli_request *request,
+                             pv_cli_each *each, void *context)
 {
-    const struct pv_bundle *bundle = pv_request_bundle(request->operations[0]);
-    decision->operations = calloc(request->n_operations, sizeof(*decision->operations));
-    if (!decision->operations)
-        return PV_E_NOMEM;
+    const struct pv_bundle *bundle = pv_request_bundle(request->asked);
     /* `direct` is asked once, for the command that was asked for; then it is the answer for each operation. */
-    pv_decide(request->asked, true, decision->joined);
-    bool direct = decision->joined->effect == PV_DIRECT;
-    for (size_t i = 0; i < request->n_operations; i++) {
-        int rc = pv_decision_new(&decision->operations[i], bundle);
-        if (rc < 0)
-            return rc;
-        decision->n_operations = i + 1;
-        pv_decide(direct ? request->asked : request->operations[i], direct, decision->operations[i]);
+    pv_decide(request->asked, true, joined);
+    bool direct = joined->effect == PV_DIRECT;
+    if (!direct)
+        pv_decision_clear(joined);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < request->n_operations; i++) {
+        const struct pv_request *operation = direct ? request->asked : request->operations[i];
+        pv_decide(operation, direct, one);
+        if (!direct)
+            pv_decision_join(joined, bundle, one, i == 0);
+        rc = each ? each(context, operation, one) : 0;
     }
-    if (direct)
-        return 0;
-    pv_decision_clear(decision->joined);
-    for (size_t i = 0; i < request->n_operations; i++)
-        pv_decision_join(decision->joined, bundle, decision->operations[i], i == 0);
-    return 0;
-}
-
-int pv_cli_decide(struct pv_cli_decision *decision, const struct pv_cli_request *request)
-{
-    *decision = (struct pv_cli_decision){0};
-    int rc = pv_decision_new(&decision->joined, pv_request_bundle(request->operations[0]));
-    if (rc == 0 && request->several)
-        rc = decide_operations(decision, request);
-    else if (rc == 0)
-        pv_decide(request->operations[0], true, decision->joined);
-    if (rc < 0)
-        pv_cli_decision_free(decision);
     return rc;
 }
 
-void pv_cli_decision_free(struct pv_cli_decision *decision)
+int pv_cli_decide(struct pv_decision **joined, const struct pv_cli_request *request, pv_cli_each *each, void *context)
 {
-    for (size_t i = 0; i < decision->n_operations; i++)
-        pv_decision_free(decision->operations[i]);
-    free(decision->operations);
-    pv_decision_free(decision->joined);
-    *decision = (struct pv_cli_decision){0};
+    const struct pv_bundle *bundle = pv_request_bundle(request->operations[0]);
+    struct pv_decision *one = NULL;
+    int rc = pv_decision_new(joined, bundle);
+    if (rc == 0 && !request->several) {
+        pv_decide(request->operations[0], true, *joined);
+    } else if (rc == 0) {
+        rc = pv_decision_new(&one, bundle);
+        rc = rc < 0 ? rc : decide_operations(*joined, one, request, each, context);
+        pv_decision_free(one);
+    }
+    if (rc < 0) {
+        pv_decision_free(*joined);
+        *joined = NULL;
+    }
+    return rc;
 }
 
 /* ---- The nearest rules ---- */

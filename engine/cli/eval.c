@@ -58,7 +58,6 @@ static int exit_of(enum pv_effect effect)
 static int eval_one(const struct pv_bundle *bundle, const char *path, bool explain)
 {
     struct pv_cli_request request;
-    struct pv_cli_decision decision;
     struct pv_error error;
     char *text;
     size_t len;
@@ -68,13 +67,9 @@ static int eval_one(const struct pv_bundle *bundle, const char *path, bool expla
     if (pv_cli_request_read(&request, bundle, text, len, &error) < 0) {
         pv_cli_error("%s: %s", strcmp(path, "-") == 0 ? "standard input" : path, error.text);
     } else {
-        if (pv_cli_decide(&decision, &request) < 0) {
-            pv_cli_error("out of memory");
-        } else {
-            if (pv_cli_print_json(stdout, pv_cli_decision_json(&decision, &request, bundle, explain)))
-                code = exit_of(decision.joined->effect);
-            pv_cli_decision_free(&decision);
-        }
+        enum pv_effect effect;
+        if (pv_cli_print_json(stdout, pv_cli_decision_json(&request, explain, &effect)))
+            code = exit_of(effect);
         pv_cli_request_free(&request);
     }
     free(text);
@@ -86,18 +81,15 @@ static bool eval_line(const struct pv_bundle *bundle, const char *line, size_t l
                       bool *output_failed)
 {
     struct pv_cli_request request;
-    struct pv_cli_decision decision;
     struct pv_error error = {0};
     json_t *output = NULL;
     bool good = false;
     if (strspn(line, " \t\r") == len) {
         snprintf(error.text, sizeof(error.text), "the line is blank");
     } else if (pv_cli_request_read(&request, bundle, line, len, &error) == 0) {
-        if (pv_cli_decide(&decision, &request) == 0) {
-            output = pv_cli_decision_json(&decision, &request, bundle, explain);
-            good = output != NULL;
-            pv_cli_decision_free(&decision);
-        }
+        enum pv_effect effect;
+        output = pv_cli_decision_json(&request, explain, &effect);
+        good = output != NULL;
         if (!good)
             snprintf(error.text, sizeof(error.text), "out of memory");
         pv_cli_request_free(&request);

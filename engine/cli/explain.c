@@ -158,24 +158,32 @@ static void put_decision(const struct pv_request *request, const struct pv_decis
     }
 }
 
-static void explain(const struct pv_cli_request *request, const struct pv_cli_decision *decision)
+static int put_operation(void *context, const struct pv_request *operation, const struct pv_decision *decision)
 {
-    if (!request->several) {
-        put_decision(request->operations[0], decision->joined);
-        return;
-    }
-    bool direct = decision->joined->effect == PV_DIRECT;
-    printf("%s, of %zu operations together\n", pv_cli_effect_name(decision->joined->effect), request->n_operations);
-    for (size_t i = 0; i < (direct ? 1 : request->n_operations); i++) {
-        putchar('\n');
-        put_decision(direct ? request->asked : request->operations[i], decision->operations[i]);
-    }
+    (void)context;
+    put_decision(operation, decision);
+    putchar('\n');
+    return 0;
+}
+
+/* 0, or PV_E_NOMEM. */
+static int explain(const struct pv_cli_request *request)
+{
+    struct pv_decision *joined;
+    int rc = pv_cli_decide(&joined, request, put_operation, NULL);
+    if (rc < 0)
+        return rc;
+    if (request->several)
+        printf("%s: the %zu operations together\n", pv_cli_effect_name(joined->effect), request->n_operations);
+    else
+        put_decision(request->operations[0], joined);
+    pv_decision_free(joined);
+    return 0;
 }
 
 static int run(const struct pv_bundle *bundle, const struct arguments *arguments)
 {
     struct pv_cli_request request;
-    struct pv_cli_decision decision;
     struct pv_error error;
     char *text;
     size_t len;
@@ -185,16 +193,11 @@ static int run(const struct pv_bundle *bundle, const struct arguments *arguments
     if (pv_cli_request_read(&request, bundle, text, len, &error) < 0) {
         pv_cli_error("%s: %s", arguments->request, error.text);
     } else {
-        if (pv_cli_decide(&decision, &request) < 0) {
-            pv_cli_error("out of memory");
-        } else {
+        enum pv_effect effect;
+        if (!arguments->json)
+            code = explain(&request) < 0 ? pv_cli_error("out of memory") : PV_CLI_GOOD;
+        else if (pv_cli_print_json(stdout, pv_cli_decision_json(&request, true, &effect)))
             code = PV_CLI_GOOD;
-            if (!arguments->json)
-                explain(&request, &decision);
-            else if (!pv_cli_print_json(stdout, pv_cli_decision_json(&decision, &request, bundle, true)))
-                code = PV_CLI_ERROR;
-            pv_cli_decision_free(&decision);
-        }
         pv_cli_request_free(&request);
     }
     free(text);

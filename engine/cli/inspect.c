@@ -136,7 +136,7 @@ static void put_summary(const struct pv_cli_policy *policy)
     printf(" version %" PRIu64 "%s\n", pv_bundle_version(bundle), pv_bundle_is_library(bundle) ? " (a library)" : "");
     printf("size: %zu bytes, format %u, language %u\n", policy->len, PVB_FORMAT, PVB_LANGUAGE);
     printf("content: sha256 %s\n", hex);
-    if (policy->program)
+    if (policy->made.program)
         printf("signature: none, compiled from text just now\n");
     else if (!policy->verified)
         printf("signature: NOT CHECKED (give --pubkey FILE)\n");
@@ -243,7 +243,7 @@ static int put_decide(const struct pv_cli_policy *policy)
     size_t n;
     const struct pv_bundle *bundle = policy->bundle;
     const struct pvb_insn *code = pv_bundle_section(bundle, PVB_DECIDE, &n);
-    const struct pvb_header *header = policy->bytes; /* verified when it was loaded */
+    const struct pvb_header *header = policy->bytes ? policy->bytes : (const void *)policy->made.bundle;
     bool *target = calloc(n + 1, sizeof(*target));
     if (!target)
         return -1;
@@ -452,7 +452,7 @@ static json_t *everything_json(const struct pv_cli_policy *policy)
 
 static int inspect(const struct pv_cli_policy *policy, enum view view)
 {
-    if (view != JSON && !policy->program && !policy->verified)
+    if (view != JSON && !policy->made.program && !policy->verified)
         fprintf(stderr, "proviso: the bundle's signature is not checked\n");
     switch (view) {
     case SUMMARY: put_summary(policy); return PV_CLI_GOOD;

@@ -117,29 +117,40 @@ static json_t *reasoning(const struct pv_request *request, const struct pv_decis
     return json_pack("{s:o, s:o}", "matching", matching, "nearest", near);
 }
 
-json_t *pv_cli_decision_json(const struct pv_cli_decision *decision, const struct pv_cli_request *request,
-                             const struct pv_bundle *bundle, bool explain)
+struct output {
+    json_t *operations;
+    bool explain;
+};
+
+static int add_operation(void *context, const struct pv_request *operation, const struct pv_decision *decision)
 {
-    json_t *object = pv_cli_object("decision"), *operations = request->several ? json_array() : NULL;
-    int failed = fill(object, decision->joined, bundle);
-    bool direct = request->several && decision->joined->effect == PV_DIRECT;
-    for (size_t i = 0; i < decision->n_operations; i++) {
-        json_t *one = json_object();
-        failed = failed || fill(one, decision->operations[i], bundle);
-        if (explain)
-            failed = failed || json_object_set_new(one, "explanation",
-                                                   reasoning(direct ? request->asked : request->operations[i],
-                                                             decision->operations[i]));
-        failed = failed || json_array_append_new(operations, one);
-    }
-    if (operations)
-        failed = failed || json_object_set_new(object, "operations", operations);
-    else if (explain)
-        failed =
-            failed || json_object_set_new(object, "explanation", reasoning(request->operations[0], decision->joined));
-    if (failed) {
-        json_decref(object);
+    struct output *output = context;
+    json_t *one = json_object();
+    int failed = fill(one, decision, pv_request_bundle(operation));
+    if (output->explain)
+        failed = failed || json_object_set_new(one, "explanation", reasoning(operation, decision));
+    return json_array_append_new(output->operations, one) || failed ? PV_E_NOMEM : 0;
+}
+
+json_t *pv_cli_decision_json(const struct pv_cli_request *request, bool explain, enum pv_effect *effect)
+{
+    struct output output = {.operations = request->several ? json_array() : NULL, .explain = explain};
+    struct pv_decision *joined;
+    *effect = PV_DENY;
+    if (pv_cli_decide(&joined, request, add_operation, &output) < 0) {
+        json_decref(output.operations);
         return NULL;
     }
-    return object;
+    json_t *object = pv_cli_object("decision");
+    int failed = fill(object, joined, pv_request_bundle(request->operations[0]));
+    if (request->several)
+        failed = json_object_set_new(object, "operations", output.operations) || failed;
+    else if (explain)
+        failed = json_object_set_new(object, "explanation", reasoning(request->operations[0], joined)) || failed;
+    *effect = joined->effect;
+    pv_decision_free(joined);
+    if (!failed)
+        return object;
+    json_decref(object);
+    return NULL;
 }

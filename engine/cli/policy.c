@@ -92,43 +92,31 @@ struct pv_load_options pv_cli_load_options(struct pv_cli_policy_options *options
 
 /* ---- Text ---- */
 
-int pv_cli_policy_check(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options)
+int pv_cli_policy_compile(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options,
+                          enum pv_compile_goal goal)
 {
-    *policy = (struct pv_cli_policy){0};
-    struct pv_load_options load = pv_cli_load_options(options);
-    policy->arena = pv_arena_new(0);
-    int rc = policy->arena ? pv_load_program(policy->arena, path, &load, &policy->program) : PV_E_NOMEM;
-    if (rc == 0 && pv_diags_errors(&policy->program->diags) == 0)
-        rc = pv_sema(&policy->ir, policy->program, &policy->program->diags, policy->arena);
-    if (rc == PV_E_NOMEM) {
-        pv_cli_error("%s: out of memory", path);
-        pv_cli_policy_close(policy);
-        return -1;
-    }
-    pv_diags_finish(&policy->program->diags);
-    return 0;
-}
-
-int pv_cli_policy_compile(struct pv_cli_policy *policy)
-{
-    struct pv_diags *diags = &policy->program->diags;
+    struct pv_compile_options how = {.load = pv_cli_load_options(options), .goal = goal, .host = &pv_cli_host};
     struct pv_error error;
-    uint8_t *bytes;
-    int rc = pv_emit(&bytes, &policy->len, policy->ir, &policy->program->sources, &pv_cli_host, diags);
-    policy->bytes = bytes;
-    if (rc == 0) {
-        rc = pv_bundle_load(&policy->bundle, policy->bytes, policy->len, &pv_cli_host, &error);
+    *policy = (struct pv_cli_policy){0};
+    int rc = pv_compile_file(path, &how, &policy->made);
+    if (rc == 0 && policy->made.bundle) {
+        policy->len = policy->made.bundle_len;
+        rc = pv_bundle_load(&policy->bundle, policy->made.bundle, policy->len, &pv_cli_host, &error);
         if (rc < 0)
-            pv_cli_error("the compiled policy cannot be loaded: %s", error.text);
-    } else if (pv_diags_errors(diags) == 0) {
-        pv_cli_error("cannot compile: %s", rc == PV_E_NOMEM ? "out of memory" : "internal error");
+            pv_cli_error("%s: %s", path, error.text);
+    } else if (rc < 0) {
+        pv_cli_error("%s: %s", path, rc == PV_E_NOMEM ? "out of memory" : "internal error: it cannot be compiled");
+        if (policy->made.program)
+            pv_cli_policy_complain(policy, stderr, false);
     }
+    if (rc < 0)
+        pv_cli_policy_close(policy);
     return rc < 0 ? -1 : 0;
 }
 
 void pv_cli_policy_complain(struct pv_cli_policy *policy, FILE *out, bool warnings)
 {
-    struct pv_diags *diags = &policy->program->diags;
+    struct pv_diags *diags = &policy->made.program->diags;
     pv_diags_finish(diags);
     if (warnings || pv_diags_errors(diags))
         pv_diags_print(diags, out, pv_cli_colour(out), 0);
@@ -136,12 +124,11 @@ void pv_cli_policy_complain(struct pv_cli_policy *policy, FILE *out, bool warnin
 
 static int open_text(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options)
 {
-    if (pv_cli_policy_check(policy, path, options) < 0)
+    if (pv_cli_policy_compile(policy, path, options, PV_COMPILE_EVALUATE) < 0)
         return -1;
-    bool good = pv_diags_errors(&policy->program->diags) == 0 && pv_cli_policy_compile(policy) == 0;
-    if (!good)
+    if (!policy->bundle)
         pv_cli_policy_complain(policy, stderr, false);
-    return good ? 0 : -1;
+    return policy->bundle ? 0 : -1;
 }
 
 /* ---- Bundles ---- */
@@ -243,6 +230,6 @@ void pv_cli_policy_close(struct pv_cli_policy *policy)
 {
     pv_bundle_free(policy->bundle);
     free(policy->bytes);
-    pv_arena_free(policy->arena);
+    pv_compile_free(&policy->made);
     *policy = (struct pv_cli_policy){0};
 }

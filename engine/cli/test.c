@@ -117,8 +117,8 @@ static int set_givens(struct pv_request *request, const struct pv_cli_policy *po
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < n; i++)
-        if (command_has(policy->ir, expect, givens[i].slot))
-            rc = set_value(request, policy->arena, &givens[i]);
+        if (command_has(policy->made.ir, expect, givens[i].slot))
+            rc = set_value(request, policy->made.arena, &givens[i]);
     return rc;
 }
 
@@ -126,7 +126,7 @@ static int set_givens(struct pv_request *request, const struct pv_cli_policy *po
 static int make_request(struct pv_request **out, const struct pv_cli_policy *policy, const struct pv_ir_test *test,
                         const struct pv_ir_expect *expect, const struct pv_ir_str *object)
 {
-    struct pv_str *groups = pv_arena_array(policy->arena, test->n_groups, sizeof(*groups));
+    struct pv_str *groups = pv_arena_array(policy->made.arena, test->n_groups, sizeof(*groups));
     int rc = groups ? pv_request_new(out, policy->bundle) : PV_E_NOMEM;
     if (rc < 0)
         return rc;
@@ -291,27 +291,36 @@ static void compare(struct failures *failures, const struct pv_bundle *bundle, c
             fail(failures, "the decision does not say \"%.*s\"", (int)expect->because[i].len, expect->because[i].ptr);
 }
 
+/* The two programs of a bundle agree, or the compiler is wrong. */
+static bool agrees(const struct pv_request *request, const struct pv_decision *decision, bool direct_too)
+{
+    return pv_verdict(request, direct_too) == decision->effect;
+}
+
+static int check_operation(void *context, const struct pv_request *operation, const struct pv_decision *decision)
+{
+    bool *agree = context;
+    *agree = *agree && agrees(operation, decision, decision->effect == PV_DIRECT);
+    return 0;
+}
+
 static void run_expect(struct failures *failures, const struct pv_cli_policy *policy, const struct pv_ir_test *test,
                        const struct pv_ir_expect *expect)
 {
     struct pv_cli_request request;
-    struct pv_cli_decision decision;
+    struct pv_decision *decision;
     struct pv_error error;
-    failures->line = pv_sources_place(&policy->program->sources, expect->span.file, expect->span.start).line;
+    bool agree = true;
+    failures->line = pv_sources_place(&policy->made.program->sources, expect->span.file, expect->span.start).line;
     if (make_requests(&request, policy, test, expect, &error) < 0) {
         fail(failures, "%s", error.text);
-    } else if (pv_cli_decide(&decision, &request) < 0) {
+    } else if (pv_cli_decide(&decision, &request, check_operation, &agree) < 0) {
         fail(failures, "out of memory");
     } else {
-        compare(failures, policy->bundle, decision.joined, expect);
-        for (uint32_t i = 0; i < request.n_operations; i++) {
-            enum pv_effect effect = request.several ? decision.operations[i]->effect : decision.joined->effect;
-            bool direct_too = !request.several || decision.joined->effect == PV_DIRECT;
-            const struct pv_request *one = request.several && direct_too ? request.asked : request.operations[i];
-            if (pv_verdict(one, direct_too) != effect)
-                fail(failures, "internal error: the verdict and the attribution differ");
-        }
-        pv_cli_decision_free(&decision);
+        compare(failures, policy->bundle, decision, expect);
+        if (!agree || (!request.several && !agrees(request.operations[0], decision, true)))
+            fail(failures, "internal error: the verdict and the attribution differ");
+        pv_decision_free(decision);
     }
     pv_cli_request_free(&request);
 }
@@ -376,7 +385,7 @@ static int run_test(struct totals *totals, const struct pv_cli_policy *policy, c
     bool passed = json_array_size(failures.rows) == 0;
     totals->passed += passed;
     totals->failed += !passed;
-    uint32_t line = pv_sources_place(&policy->program->sources, test->span.file, test->span.start).line;
+    uint32_t line = pv_sources_place(&policy->made.program->sources, test->span.file, test->span.start).line;
     if (format == TAP)
         put_tap(totals->passed + totals->failed, path, name, failures.rows);
     else if (format == TEXT)
@@ -397,19 +406,19 @@ static int run_file(struct totals *totals, const char *path, struct arguments *a
     struct pv_cli_policy policy;
     json_t *tests = json_array();
     int rc = 0;
-    if (pv_cli_policy_check(&policy, path, &arguments->policy_options) < 0) {
+    if (pv_cli_policy_compile(&policy, path, &arguments->policy_options, PV_COMPILE_EVALUATE) < 0) {
         json_decref(tests);
         return -1;
     }
-    if (pv_diags_errors(&policy.program->diags) > 0 || pv_cli_policy_compile(&policy) < 0) {
+    if (!policy.bundle) {
         pv_cli_policy_complain(&policy, stderr, false);
         totals->broken = true;
-        totals->unreadable = totals->unreadable || !policy.program->main;
+        totals->unreadable = totals->unreadable || !policy.made.program->main;
     } else {
-        uint32_t main_file = policy.program->main->file;
-        for (uint32_t i = 0; rc == 0 && i < policy.ir->n_tests; i++)
-            if (policy.ir->tests[i].span.file == main_file)
-                rc = run_test(totals, &policy, &policy.ir->tests[i], path, arguments->format, tests);
+        uint32_t main_file = policy.made.program->main->file;
+        for (uint32_t i = 0; rc == 0 && i < policy.made.ir->n_tests; i++)
+            if (policy.made.ir->tests[i].span.file == main_file)
+                rc = run_test(totals, &policy, &policy.made.ir->tests[i], path, arguments->format, tests);
         if (json_array_append_new(
                 files, json_pack("{s:o, s:O}", "file", pv_cli_json_text(path, strlen(path)), "tests", tests)) != 0)
             rc = -1;
