@@ -450,7 +450,7 @@ static int run_files(const struct pv_cli_files *paths, struct arguments *argumen
         pv_cli_print_json(stdout, output);
     } else if (arguments->format == TAP) {
         printf("1..%lld\n", (long long)(totals.passed + totals.failed));
-    } else {
+    } else if (totals.passed || totals.failed) {
         printf("%lld passed, %lld failed\n", (long long)totals.passed, (long long)totals.failed);
     }
     json_decref(files);
