@@ -186,6 +186,22 @@ static int add_words(struct vector *v, enum pv_apt_step step, const struct pv_ap
     return pv_apt_refuse(error, "an unknown step");
 }
 
+/* Letters, digits, `._-@+` and bytes above ASCII: whatever else a name service may say in a name is not passed on to
+ * maintainer scripts, which are shell scripts; the uid says who it is. */
+static bool user_plain(const char *user)
+{
+    size_t len = strlen(user);
+    if (len == 0 || len > 255 || user[0] == '-')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)user[i];
+        if (!(c >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr("._-@+", c)))
+            return false;
+    }
+    return true;
+}
+
 static void add_environment(struct vector *v, enum pv_apt_step step, const struct pv_apt_job *job)
 {
     add(v, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
@@ -203,22 +219,11 @@ static void add_environment(struct vector *v, enum pv_apt_step step, const struc
     if (step == PV_APT_APPLY)
         add(v, PV_APT_RUN_VARIABLE "=%s", job->run_dir);
     if (job->user) {
-        add(v, "PROVISO_USER=%s", job->user);
+        if (user_plain(job->user))
+            add(v, "PROVISO_USER=%s", job->user);
         add(v, "PROVISO_UID=%ju", (uintmax_t)job->uid);
         add(v, "PACKAGEKIT_CALLER_UID=%ju", (uintmax_t)job->uid); /* apt writes it into its history */
     }
-}
-
-/* Names of accounts as Debian allows them at most; what else NSS may say is not passed on to shells. */
-static bool user_plain(const char *user)
-{
-    size_t len = strlen(user);
-    if (len == 0 || len > 255 || user[0] == '-')
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)user[i] <= ' ' || user[i] == 0x7f || strchr("/:\\\"'`$", user[i]))
-            return false;
-    return true;
 }
 
 static void point(char **pointers, const struct vector *v, char *text)
@@ -239,8 +244,6 @@ int pv_apt_command_build(struct pv_apt_command *command, enum pv_apt_step step, 
     if (!pv_apt_path_plain(job->set_dir) || !pv_apt_path_plain(job->root) ||
         (step == PV_APT_APPLY && (!job->run_dir || !pv_apt_path_plain(job->run_dir))))
         return pv_apt_refuse(error, "a directory of the run is not a plain absolute path");
-    if (job->user && !user_plain(job->user))
-        return pv_apt_refuse(error, "the requester's name cannot be passed on");
     int result = add_words(&argv, step, job, error);
     if (result)
         goto out;

@@ -594,6 +594,8 @@ static void simulation_words(struct resolver *v, struct words *w, const char *qu
     word(w, "APT::Get::Show-User-Simulation-Note=false");
     word(w, "--option");
     word(w, "Debug::NoLocking=true");
+    word(w, "--allow-downgrades"); /* here they are told, and the policy decides */
+    word(w, "--allow-remove-essential");
     if (q->n_sources == 0) { /* nothing can come in */
         word(w, "--option");
         word(w, "Dir::Etc::sourceparts=/dev/null");

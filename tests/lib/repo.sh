@@ -176,7 +176,7 @@ repo_root() {
 repo_root_install() {
     local root=$1
     shift
-    dpkg --root="$root" --force-not-root --install "$@" >"$REPO_WORK/build/dpkg.log" 2>&1 || {
+    dpkg --root="$root" --log="$root/var/log/dpkg.log" --install "$@" >"$REPO_WORK/build/dpkg.log" 2>&1 || {
         cat "$REPO_WORK/build/dpkg.log" >&2
         return 1
     }
