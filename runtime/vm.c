@@ -170,7 +170,7 @@ static inline enum pv_truth test(const struct pv_request *r, const struct pvb_in
     case PVB_OP_VER2: return truth(compares_versions(r, i->cmp, &v->string, &other->string));
     default: break;
     }
-    assert(!"an instruction that the verifier let through");
+    assert(false && "an instruction that the verifier let through");
     return PV_UNKNOWN;
 }
 
