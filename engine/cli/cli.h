@@ -32,6 +32,7 @@ int pv_cli_inspect(int argc, char **argv);
 int pv_cli_eval(int argc, char **argv);
 int pv_cli_explain(int argc, char **argv);
 int pv_cli_key(int argc, char **argv);
+int pv_cli_audit(int argc, char **argv);
 
 /* ---- output.c ---- */
 

@@ -18,6 +18,7 @@ static const struct verb {
     {"eval", pv_cli_eval, "decide on requests"},
     {"explain", pv_cli_explain, "tell why a request is decided as it is"},
     {"key", pv_cli_key, "make and show signing keys"},
+    {"audit", pv_cli_audit, "show, verify and export the agent's ledger"},
 };
 
 static void help(FILE *out)

@@ -366,6 +366,7 @@ static void bytes_anywhere(void **state)
         tried++;
         if (result != 0) {
             assert_true(why[0] != '\0');
+            assert_true(at < 4096); /* the header and the schema alone are needed to read anything */
             unopened++;
         } else if (n_found == 0) {
             assert_int_equal(pv_ledger_reader_open(h.path, &reader, why, sizeof why), 0);
@@ -388,7 +389,6 @@ static void bytes_anywhere(void **state)
     print_message("%u bytes changed: %u named a record, %u unused space or equivalent, %u not opened\n", tried, named,
                   clean, unopened);
     assert_true(named > tried / 4);
-    assert_true(unopened < 120); /* the header and the schema's page alone */
 }
 
 /* Whole pages overwritten and the file cut: findings, and the records elsewhere are still read. */
