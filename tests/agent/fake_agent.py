@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A scripted agent for the client's tests: one connection on a socket, no agent behind it.
 
     fake_agent.py SOCKET SCRIPT SUBMITTED [KEY]
@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import os
+import signal
 import socket
 import struct
 import sys
@@ -50,6 +51,7 @@ def receive(peer):
 
 
 def main():
+    signal.alarm(30)  # a client that never comes fails its test, and does not hang it
     path, script, submitted = sys.argv[1:4]
     key = open(sys.argv[4], "rb").read() if len(sys.argv) > 4 else None
     lines = [json.loads(line) for line in open(script) if line.strip()]
