@@ -252,6 +252,9 @@ static int decode_stored(const char *text, size_t len, struct stored_key *stored
     text = end + 1;
     if (len == STORED_TEXT && text[len - 1] == '\n')
         len--;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] > 0x7f) /* as in minisign_verify.c: libsodium takes some for '+' and '/' */
+            return PV_E_MINISIGN_FORMAT;
     if (len != STORED_TEXT - 1 ||
         sodium_base642bin((uint8_t *)stored, sizeof *stored, text, len, NULL, &got, NULL,
                           sodium_base64_VARIANT_ORIGINAL) != 0 ||

@@ -38,11 +38,17 @@ static bool has_prefix(const struct line *line, const char *prefix)
     return line->len >= len && memcmp(line->at, prefix, len) == 0;
 }
 
+/* Exactly the canonical base64 of `size` bytes. libsodium is strict but for one thing: it takes a byte with the high
+ * bit set for '+' or '/', so bytes that are not ASCII are refused first. */
 static bool decode(const struct line *line, uint8_t *out, size_t size)
 {
     size_t got = 0;
-    return line->len == sodium_base64_ENCODED_LEN(size, sodium_base64_VARIANT_ORIGINAL) - 1 &&
-           sodium_base642bin(out, size, line->at, line->len, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL) == 0 &&
+    if (line->len != sodium_base64_ENCODED_LEN(size, sodium_base64_VARIANT_ORIGINAL) - 1)
+        return false;
+    for (size_t i = 0; i < line->len; i++)
+        if ((unsigned char)line->at[i] > 0x7f)
+            return false;
+    return sodium_base642bin(out, size, line->at, line->len, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL) == 0 &&
            got == size;
 }
 

@@ -218,6 +218,8 @@ void pv_emit_freeze(struct pv_emit *emit)
     sort_ints(emit);
     for (size_t f = 0; f < sizeof(string_fields) / sizeof(string_fields[0]); f++) {
         struct pv_emit_array *array = &emit->section[string_fields[f].section];
+        if (array->n == 0)
+            continue;
         unsigned char *field = (unsigned char *)array->rows + string_fields[f].offset;
         size_t size = pv_emit_row_size(string_fields[f].section);
         for (size_t i = 0; i < array->n; i++, field += size) {
