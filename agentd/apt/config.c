@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,11 +97,11 @@ static void render_conf(struct pv_text *out, const char *set_dir, const struct p
                    "Dir::Cache::archives \"%s/archives/\";\n"
                    "Dir::Etc \"%s/etc\";\n"
                    "Dir::Etc::sourceparts \"%s/etc/sources.list.d\";\n"
-                   "Dir::Etc::preferences \"%s/etc/preferences\";\n"
+                   "Dir::Etc::preferences \"/dev/null\";\n"
                    "Dir::Etc::preferencesparts \"%s\";\n"
                    "Dir::Etc::netrc \"%s/etc/auth.conf\";\n"
                    "Dir::Log \"%s/var/log/apt\";\n",
-                   set_dir, set_dir, root, root, set_dir, set_dir, set_dir, set_dir, set_dir,
+                   set_dir, set_dir, root, root, set_dir, set_dir, set_dir, set_dir,
                    setup->preferences_parts ? setup->preferences_parts : "/dev/null", set_dir, root);
     pv_text_printf(out, "APT::Install-Recommends \"%s\";\n", setup->no_recommends ? "false" : "true");
     pv_text_printf(out, "DPkg::Lock::Timeout \"%u\";\n", setup->lock_timeout ? setup->lock_timeout : 600);
@@ -115,42 +114,6 @@ static void render_conf(struct pv_text *out, const char *set_dir, const struct p
                    setup->hook, setup->hook);
     for (size_t i = 0; i < setup->n_options; i++)
         pv_text_printf(out, "%s \"%s\";\n", setup->options[i].key, setup->options[i].value);
-}
-
-/* The host part of a list line's URI; empty for local sources. */
-static size_t line_host(const char *line, const char **host)
-{
-    const char *at = strstr(line, "] http");
-    at = at ? strstr(at, "://") : NULL;
-    *host = at ? at + 3 : "";
-    return strcspn(*host, "/: ");
-}
-
-/*
- * Pins, in the one case where a pin identifies a source: each has a host of its own. Everywhere else the planner alone
- * keeps the order, by asking for exact versions; a Release file's claims about itself would identify nothing.
- */
-static void render_pins(struct pv_text *out, const struct pv_apt_setup *setup, char *const *lines)
-{
-    for (size_t i = 0; i < setup->n_sources; i++) {
-        const char *a, *b;
-        size_t n = line_host(lines[i], &a);
-        if (n == 0)
-            return;
-        for (size_t j = 0; j < i; j++)
-            if (line_host(lines[j], &b) == n && strncasecmp(a, b, n) == 0)
-                return;
-    }
-    for (size_t i = 0; i < setup->n_sources; i++) {
-        size_t ahead = 0;
-        for (size_t j = 0; j < setup->n_sources; j++)
-            ahead += pv_apt_goes_before(setup->sources[j].priority, setup->sources[i].priority);
-        const char *host;
-        size_t n = line_host(lines[i], &host);
-        /* Below 990, the default release's, and never 1000, from which on apt downgrades. */
-        pv_text_printf(out, "%sPackage: *\nPin: origin \"%.*s\"\nPin-Priority: %zu\n", i ? "\n" : "", (int)n, host,
-                       900 - (ahead < 300 ? ahead : 300));
-    }
 }
 
 static int check_setup(const struct pv_apt_setup *setup, struct pv_apt_error *error)
@@ -177,7 +140,7 @@ static int check_setup(const struct pv_apt_setup *setup, struct pv_apt_error *er
 }
 
 struct rendered {
-    struct pv_text conf, pins;
+    struct pv_text conf;
     char **lines; /* one per source */
     size_t n_lines;
 };
@@ -188,7 +151,6 @@ static void release(struct rendered *r)
         free(r->lines[i]);
     free(r->lines);
     free(r->conf.data);
-    free(r->pins.data);
 }
 
 static int render(struct rendered *r, const char *set_dir, const struct pv_apt_setup *setup, struct pv_apt_error *error)
@@ -207,9 +169,7 @@ static int render(struct rendered *r, const char *set_dir, const struct pv_apt_s
             return result;
     }
     render_conf(&r->conf, set_dir, setup);
-    pv_text_add(&r->pins, "", 0);
-    render_pins(&r->pins, setup, r->lines);
-    return r->conf.failed || r->pins.failed ? PV_E_APT_NOMEM : 0;
+    return r->conf.failed ? PV_E_APT_NOMEM : 0;
 }
 
 int pv_apt_config_canonical(const struct pv_apt_setup *setup, pv_plan_sink *sink, void *context,
@@ -220,12 +180,11 @@ int pv_apt_config_canonical(const struct pv_apt_setup *setup, pv_plan_sink *sink
     if (result)
         goto out;
     result = PV_E_PLAN_SINK;
-    if (sink(context, r.conf.data, r.conf.len + 1) || sink(context, r.pins.data, r.pins.len + 1))
+    if (sink(context, r.conf.data, r.conf.len + 1))
         goto out;
     for (size_t i = 0; i < r.n_lines; i++)
         if (sink(context, setup->sources[i].name, strlen(setup->sources[i].name) + 1) ||
-            sink(context, r.lines[i], strlen(r.lines[i]) + 1) ||
-            sink(context, &setup->sources[i].priority, sizeof setup->sources[i].priority))
+            sink(context, r.lines[i], strlen(r.lines[i]) + 1))
             goto out;
     result = 0;
 out:
@@ -347,8 +306,6 @@ int pv_apt_config_write(const char *set_dir, const struct pv_apt_setup *setup, s
         result = open_dir(set, "etc", &etc, error);
     if (!result)
         result = write_sources(etc, setup, &r, error);
-    if (!result)
-        result = write_file(etc, "preferences", r.pins.data, r.pins.len, error);
     if (!result) /* last: a set with an apt.conf is complete */
         result = write_file(set, "apt.conf", r.conf.data, r.conf.len, error);
     if (result == PV_E_APT_NOMEM)

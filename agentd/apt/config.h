@@ -3,12 +3,12 @@
  *
  *     SET/apt.conf                      the whole configuration; the host's apt.conf and apt.conf.d are not read
  *     SET/etc/sources.list.d/NAME.list  one line each; NAME is the policy's name of the source
- *     SET/etc/preferences               pins by the sources' priorities, where hosts tell the sources apart
  *     SET/lists/  SET/archives/  SET/cache/  SET/state/
  *
  * Everything is root's and readable by all, so that the planner reads what root fetched and writes nothing. `file:`
  * sources become `copy:`, so that lists and archives are copies that only root can change. Which source an operation
- * comes from is known by the index file and thereby by NAME, never by what a Release file claims about itself.
+ * comes from is known by the index file and thereby by NAME, never by what a Release file claims about itself. The
+ * order of the sources is the planner's business: what root runs names every version.
  *
  * libc only. Written for apt 2.6 (Debian 12); what it relies on is pinned by tests/agent/apt_config_test.sh.
  */
@@ -36,7 +36,6 @@ struct pv_apt_source {
     const char *name;     /* the policy's, pv_apt_source_valid() */
     const char *location; /* "deb [options] URI suite [component...]" */
     const char *key;      /* absolute path of a keyring, or NULL or "": then the location's signed-by counts */
-    int64_t priority;     /* lower goes first; 0 goes last */
     bool is_unsigned;     /* the property `unsigned`; accepted in an alternate root only */
 };
 

@@ -10,8 +10,9 @@
  *  3. `apt-get -s` resolves. Its output names packages and versions; where they come from is looked up by (name,
  *     architecture, version) in the index files, each of which belongs to one source of the policy. What a repository
  *     says of itself is used for nothing.
- *  4. Where apt took a dependency from another source than the priorities want, that version is asked for as well and
- *     apt resolves again, a few times at most.
+ *  4. The order of the sources reaches apt as pins on exact versions, of those packages for which the order decides
+ *     anything; what cannot be resolved so is resolved without. A pin on what a repository says of itself would let it
+ *     choose its own place.
  *
  * A mistake in here is found twice more: every operation is decided by the policy as what it is, and the hook lets
  * nothing but the plan happen.
@@ -24,7 +25,9 @@
 #include <stdlib.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agentd/apt/internal.h"
 #include "agentd/apt/simulate.h"
@@ -36,15 +39,7 @@
 enum {
     SIMULATION_SECONDS = 120,
     QUICK_SECONDS = 20,
-    ROUNDS_MAX = 8,   /* of step 4 */
-    EXTRA_MAX = 1024, /* versions asked for in step 4 */
     NATIVE_MAX = PV_APT_ARCH_MAX,
-};
-
-/* A version of a dependency that is asked for because its source goes first. */
-struct extra {
-    struct pv_slice name, arch, version; /* in the catalog */
-    bool given_up;                       /* apt cannot resolve with it */
 };
 
 struct resolver {
@@ -58,8 +53,7 @@ struct resolver {
         struct pv_slice name, arch, version;
         bool skip; /* nothing to do for it */
     } chosen[PV_PLAN_REQUEST_MAX];
-    struct extra extras[EXTRA_MAX];
-    size_t n_extras;
+    int pins; /* a memory file of apt preferences, or -1 */
 };
 
 __attribute__((format(printf, 4, 5))) static int fail(struct pv_plan_failure *f, enum pv_planner_error code,
@@ -177,7 +171,7 @@ static int run(struct resolver *v, const char *const *argv, int seconds, struct 
     snprintf(config, sizeof config, "APT_CONFIG=%s", v->request->apt_conf);
     const char *const envp[] = {
         "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/nonexistent", "TERM=dumb", config, NULL};
-    if (pv_spawn_capture(result, argv, envp, seconds) != 0)
+    if (pv_spawn_capture(result, argv, envp, v->pins, seconds) != 0)
         return fail(v->failure, PV_PLANNER_INTERNAL, "", "%s cannot be run: %s.", argv[0], strerror(errno));
     if (result->expired || result->too_long) {
         int answer = fail(v->failure, result->expired ? PV_PLANNER_TIMEOUT : PV_PLANNER_UNEXPECTED, "",
@@ -596,6 +590,10 @@ static void simulation_words(struct resolver *v, struct words *w, const char *qu
     word(w, "Debug::NoLocking=true");
     word(w, "--allow-downgrades"); /* here they are told, and the policy decides */
     word(w, "--allow-remove-essential");
+    if (v->pins >= 0) {
+        word(w, "--option");
+        word(w, "Dir::Etc::preferences=/proc/self/fd/3");
+    }
     if (q->n_sources == 0) { /* nothing can come in */
         word(w, "--option");
         word(w, "Dir::Etc::sourceparts=/dev/null");
@@ -623,9 +621,6 @@ static void simulation_words(struct resolver *v, struct words *w, const char *qu
         else
             package_word(w, name, arch, v->chosen[i].version);
     }
-    for (size_t i = 0; i < v->n_extras; i++)
-        if (!v->extras[i].given_up)
-            package_word(w, v->extras[i].name, v->extras[i].arch, v->extras[i].version);
 }
 
 static int simulate(struct resolver *v, const char *quiet, struct pv_spawned *out)
@@ -810,64 +805,89 @@ static int read_steps(struct resolver *v, const struct pv_spawned *out, struct s
     return more < 0 ? unexpected_line(v, raw, "does not have the expected form") : 0;
 }
 
-/* Asks for other versions of dependencies where a source that goes first has one. True when anything was added. */
-static bool prefer_sources(struct resolver *v, const struct steps *steps, bool *failed)
+/* ---- the order of the sources ---- */
+
+/* Adds the pin of one package, when its best version by the sources' order is not the one that apt would take. */
+static void add_pin(struct resolver *v, const struct pv_entry *group, size_t n, struct pv_text *pins)
 {
-    size_t before = v->n_extras;
-    *failed = false;
-    for (size_t i = 0; i < steps->n; i++) {
-        const struct step *s = &steps->all[i];
-        if (s->source == PV_CATALOG_STATUS || s->asked || s->action == PV_PLAN_REINSTALL)
+    struct candidate best;
+    struct pv_facts here;
+    bool several = false;
+    for (size_t i = 0; i < n; i++)
+        several |= group[i].source != PV_CATALOG_STATUS && group[i].source != group[n - 1].source;
+    if (!several)
+        return;
+    struct wish wish = {.name = group[0].name, .dependency = true};
+    if (find_installed(v, wish.name, wish.arch, &here) && here.installed)
+        wish.above = here.version;
+    /* A damaged entry harms who asks for it, and who asks for what depends on it; not everybody. */
+    if (find_candidate(v, &wish, &best) != 1)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        struct pv_facts other;
+        if (group[i].source == PV_CATALOG_STATUS || !pv_facts_read(&group[i], &other) ||
+            !arch_fits(v, other.arch, wish.arch) ||
+            pv_version_compare(PV_ORDER_DPKG, other.version.at, other.version.len, best.facts.version.at,
+                               best.facts.version.len) <= 0)
             continue;
-        struct candidate best;
-        struct wish wish = {.name = s->facts.name, .arch = s->facts.arch, .dependency = true};
-        if (pv_slice_is(wish.arch, "all"))
-            wish.arch = slice("");
-        if (s->here.installed)
-            wish.above = s->here.version;
-        int found = find_candidate(v, &wish, &best);
-        if (found < 0) {
-            *failed = true;
-            return false;
-        }
-        if (!found ||
-            !pv_apt_goes_before(v->request->sources[best.source].priority, v->request->sources[s->source].priority))
-            continue;
-        bool tried = false;
-        for (size_t j = 0; j < v->n_extras; j++)
-            tried |=
-                pv_slice_same(v->extras[j].name, best.facts.name) && pv_slice_same(v->extras[j].arch, best.facts.arch);
-        if (!tried && v->n_extras < EXTRA_MAX)
-            v->extras[v->n_extras++] = (struct extra){best.facts.name, best.facts.arch, best.facts.version, false};
+        /* 990: above the default and below 1000, from which on apt would downgrade for it. */
+        pv_text_printf(pins, "Package: %.*s\nPin: version %.*s\nPin-Priority: 990\n\n", (int)best.facts.name.len,
+                       best.facts.name.at, (int)best.facts.version.len, best.facts.version.at);
+        break;
     }
-    return v->n_extras > before;
 }
 
-/* apt's plan for what is asked, with the priorities kept as far as the dependencies allow. */
+static int write_pins(struct resolver *v)
+{
+    const struct pv_plan_request *q = v->request;
+    struct pv_text pins = {0};
+    bool ordered = false;
+    size_t n;
+    for (size_t i = 1; i < q->n_sources; i++)
+        ordered |= q->sources[i].priority != q->sources[0].priority;
+    if (!ordered)
+        return 0;
+    pv_catalog_find(&v->catalog, slice(""), &n); /* sorts */
+    for (size_t i = 0; i < v->catalog.n_entries; i += n) {
+        const struct pv_entry *group = &v->catalog.entries[i];
+        for (n = 1; i + n < v->catalog.n_entries && pv_slice_same(group[n].name, group->name);)
+            n++;
+        if (n > 1)
+            add_pin(v, group, n, &pins);
+    }
+    memset(v->failure, 0, sizeof *v->failure);
+    int result = 0;
+    if (pins.len) {
+        v->pins = memfd_create("preferences", MFD_CLOEXEC);
+        if (v->pins < 0 || pins.failed || write(v->pins, pins.data, pins.len) != (ssize_t)pins.len)
+            result = fail(v->failure, PV_PLANNER_INTERNAL, "", "The order of the sources cannot be given to apt-get.");
+    }
+    free(pins.data);
+    return result;
+}
+
+static void drop_pins(struct resolver *v)
+{
+    if (v->pins >= 0)
+        close(v->pins);
+    v->pins = -1;
+}
+
+/* The order of the sources is a preference: where dependencies cannot be met with it, they are met without. */
 static int solve(struct resolver *v, struct steps *steps)
 {
-    for (int round = 0;; round++) {
-        struct pv_spawned out;
+    struct pv_spawned out;
+    if (simulate(v, "-qq", &out))
+        return -1;
+    if (out.status && v->pins >= 0) {
+        pv_spawned_free(&out);
+        drop_pins(v);
         if (simulate(v, "-qq", &out))
             return -1;
-        if (out.status != 0) {
-            pv_spawned_free(&out);
-            bool gave_up = false; /* the newest wishes first: without them it resolved */
-            for (size_t i = v->n_extras; i-- > 0 && !gave_up;)
-                if (!v->extras[i].given_up)
-                    gave_up = v->extras[i].given_up = true;
-            if (gave_up && round < ROUNDS_MAX * 8)
-                continue;
-            return unresolved(v);
-        }
-        int result = read_steps(v, &out, steps);
-        bool failed = false, again = !result && round < ROUNDS_MAX && prefer_sources(v, steps, &failed);
-        pv_spawned_free(&out); /* the steps point into the catalog only */
-        if (result || failed)
-            return -1;
-        if (!again)
-            return 0;
     }
+    int result = out.status ? unresolved(v) : read_steps(v, &out, steps);
+    pv_spawned_free(&out); /* the steps point into the catalog only */
+    return result;
 }
 
 /* ---- who wanted what ---- */
@@ -1096,6 +1116,7 @@ static void resolver_clear(struct resolver *v)
 {
     pv_catalog_clear(&v->catalog);
     pv_catalog_clear(&v->automatic);
+    drop_pins(v);
     free(v);
 }
 
@@ -1110,6 +1131,7 @@ int pv_plan_resolve(const struct pv_plan_request *q, struct pv_plan *plan, struc
         return fail(f, PV_PLANNER_INTERNAL, "", "The planner is out of memory.");
     v->request = q;
     v->failure = f;
+    v->pins = -1;
     bool removal = q->verb == PV_VERB_UNINSTALL, everything = q->verb == PV_VERB_UPGRADE && q->n_packages == 0;
     if (q->n_packages == 0 && !everything) {
         fail(f, PV_PLANNER_BAD_NAME, "", "No package is named.");
@@ -1126,7 +1148,7 @@ int pv_plan_resolve(const struct pv_plan_request *q, struct pv_plan *plan, struc
     result = 0;
     if (idle)
         goto out; /* everything is as it was asked to be */
-    result = solve(v, &steps);
+    result = write_pins(v) || solve(v, &steps) ? -1 : 0;
     if (!result)
         result = make_plan(v, &steps, plan);
 out:
@@ -1197,6 +1219,7 @@ int pv_plan_states(const struct pv_plan_request *q, pv_state_sink *give, void *c
         return fail(f, PV_PLANNER_INTERNAL, "", "The planner is out of memory.");
     v->request = q;
     v->failure = f;
+    v->pins = -1;
     if (read_native(v) || load_status(v))
         goto out;
     if (q->kind == PV_PLANNER_NAMES && load_indexes(v))

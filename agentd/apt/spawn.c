@@ -49,7 +49,8 @@ static bool drain(struct stream *s)
     return s->len <= s->max;
 }
 
-static int start(pid_t *pid, const int out[2], const int err[2], const char *const *argv, const char *const *envp)
+static int start(pid_t *pid, const int out[2], const int err[2], int give, const char *const *argv,
+                 const char *const *envp)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -71,7 +72,9 @@ static int start(pid_t *pid, const int out[2], const int err[2], const char *con
     bad |= posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     bad |= posix_spawn_file_actions_adddup2(&actions, out[1], 1);
     bad |= posix_spawn_file_actions_adddup2(&actions, err[1], 2);
-    bad |= posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    if (give >= 0)
+        bad |= posix_spawn_file_actions_adddup2(&actions, give, 3);
+    bad |= posix_spawn_file_actions_addclosefrom_np(&actions, give >= 0 ? 4 : 3);
     bad |= posix_spawn_file_actions_addchdir_np(&actions, "/");
     if (!bad)
         bad = posix_spawn(pid, argv[0], &actions, &attributes, (char *const *)(uintptr_t)argv,
@@ -82,12 +85,12 @@ static int start(pid_t *pid, const int out[2], const int err[2], const char *con
     return bad ? -1 : 0;
 }
 
-int pv_spawn_capture(struct pv_spawned *result, const char *const *argv, const char *const *envp, int seconds)
+int pv_spawn_capture(struct pv_spawned *result, const char *const *argv, const char *const *envp, int give, int seconds)
 {
     int out[2] = {-1, -1}, err[2] = {-1, -1}, answer = -1;
     pid_t pid = -1;
     *result = (struct pv_spawned){0};
-    if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 || start(&pid, out, err, argv, envp) != 0)
+    if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 || start(&pid, out, err, give, argv, envp) != 0)
         goto out;
     close(out[1]), out[1] = -1;
     close(err[1]), err[1] = -1;

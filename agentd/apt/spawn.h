@@ -18,8 +18,10 @@ struct pv_spawned {
     bool too_long; /* ended because it wrote more than the bounds */
 };
 
-/* 0, or -1 when the program could not be run at all (errno). The whole process group ends with the deadline. */
-int pv_spawn_capture(struct pv_spawned *result, const char *const *argv, const char *const *envp, int seconds);
+/* 0, or -1 when the program could not be run at all (errno). The whole process group ends with the deadline. `give` is
+ * a descriptor that becomes number 3 in the program, or -1: then it has none besides the first three. */
+int pv_spawn_capture(struct pv_spawned *result, const char *const *argv, const char *const *envp, int give,
+                     int seconds);
 void pv_spawned_free(struct pv_spawned *result);
 
 #endif

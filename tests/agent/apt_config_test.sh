@@ -87,14 +87,8 @@ ask 0 1 0 -n free -p nmap -o "$run/plan" && answers "op install nmap amd64 - 7.9
 "$tool" run apply "$set" "$root" "$run" "$run/plan" >"$work/answer" 2>&1 || fail "nothing installed from an unsigned source"
 [ "$(repo_root_version "$root" nmap)" = 7.93-1 ] || fail "nmap is not there"
 
-# Pins where hosts tell sources apart, none where they do not; a flat repository; a version with a plus at its end.
-"$tool" config "$work/pins" "$root" "$hook" -n a -P 2 -l "deb $sign https://one.example/x stable main" \
-    -n b -P 1 -l "deb $sign https://two.example/ stable main" -n c -l "deb $sign http://three.example:80/x ./" >"$work/answer" || fail "pins"
-printf 'Package: *\nPin: origin "%s"\nPin-Priority: %s\n\n' one.example 899 two.example 900 three.example 898 | head -n -1 |
-    cmp - "$work/pins/etc/preferences" || fail "pins are $(cat "$work/pins/etc/preferences")"
-"$tool" config "$work/nopins" "$root" "$hook" -n a -P 2 -l "deb $sign https://one.example/x stable main" \
-    -n b -P 1 -l "deb $sign https://ONE.example/y stable main" >"$work/answer" || fail "no pins"
-[ ! -s "$work/nopins/etc/preferences" ] || fail "one host, two pins"
+# A version and a name with a plus at the end; a flat repository.
+"$tool" config "$work/flat" "$root" "$hook" -n c -l "deb $sign http://three.example:80/x ./" >"$work/answer" || fail "flat"
 repo_deb "$repo" plus++ 1.0+ && repo_publish "$repo"
 set=$work/set-plus
 use -n internal -l "$internal"

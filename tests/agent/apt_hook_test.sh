@@ -8,7 +8,7 @@ repo_deb "$work/repos/internal" "$unique" 1.0 && repo_publish "$work/repos/inter
 repo_root "$root"
 repo_root_install "$root" "$work"/repos/internal/pool/{site-guard,nmap}_*.deb
 both="-n internal -P 1 -n vendor"
-use -n internal -l "$internal" -P 1 -n vendor -l "$vendor"
+use -n internal -l "$internal" -n vendor -l "$vendor"
 before=$(dpkg-query -W | sha256sum)
 
 plan() { # plan VERB OPTION...

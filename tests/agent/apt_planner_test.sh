@@ -13,7 +13,7 @@ ask 0 $plan_verb_install 0 $only -p vlc && fails 8 ""
 ask 0 $plan_verb_install 0 -p vlc
 fails 7 "" "There are no sources enabled for packages and none were passed as arguments."
 
-use -n internal -l "$internal" -P 1 -n vendor -l "$vendor"
+use -n internal -l "$internal" -n vendor -l "$vendor"
 
 # install: dependencies and recommendations with who wanted them; a lower number goes first although vendor is newer
 ask 0 $plan_verb_install 0 $both -p vlc
@@ -78,7 +78,7 @@ ask 0 $plan_verb_install 0 $both && fails 2 ""
 ask 0 $plan_verb_install 0 $both -p broken-dep
 fails 6 broken-dep " broken-dep : Depends: no-such-library (>= 2) but it is not installable"
 both_set=$set set=$work/set-internal
-use -n internal -l "$internal" -P 1
+use -n internal -l "$internal"
 ask 0 $plan_verb_install 0 $only -p codec-tool && fails 6 codec-tool "Depends: codec-pack"
 ask 0 $plan_verb_install 0 $only -p zoom && fails 3 zoom
 set=$both_set
@@ -170,11 +170,30 @@ ask 0 $plan_verb_install 0 $both -p dual-new
 answers "op install dual-new amd64 - 1.0 internal section=misc" \
     "op install libdual amd64 - 2.0 vendor dependency wanted_by=dual-new section=misc" "done 2"
 
+# packages that go together by exact version: all from the source that goes first
+for v in 1.0 2.0; do
+    dir=$work/repos/internal && [ $v = 1.0 ] || dir=$work/repos/vendor
+    repo_deb "$dir" suite $v "Depends: suite-bin (= $v), suite-data (= $v)"
+    repo_deb "$dir" suite-bin $v "Depends: suite-data (= $v)" && repo_deb "$dir" suite-data $v "Architecture: all"
+done
+repo_publish "$work/repos/vendor" && repo_publish "$work/repos/internal"
+"$tool" run refresh "$set" "$root" "$run" - >"$work/answer" 2>&1 || fail "apt-get update fails"
+ask 0 $plan_verb_install 0 $both -p suite -o "$run/plan"
+answers "op install suite amd64 - 1.0 internal section=misc" \
+    "op install suite-bin amd64 - 1.0 internal dependency wanted_by=suite section=misc" \
+    "op install suite-data all - 1.0 internal dependency wanted_by=suite section=misc" "done 3"
+"$tool" run fetch "$set" "$root" "$run" "$run/plan" >"$work/fetched" 2>&1 || fail "fetch: $(cat "$work/fetched")"
+"$tool" run apply "$set" "$root" "$run" "$run/plan" >"$work/fetched" 2>&1 || fail "apply: $(cat "$work/fetched")"
+ask 0 $plan_verb_upgrade 0 $both -p suite
+answers "op upgrade suite amd64 1.0 2.0 vendor section=misc" \
+    "op upgrade suite-bin amd64 1.0 2.0 vendor dependency wanted_by=suite section=misc" \
+    "op upgrade suite-data all 1.0 2.0 vendor dependency wanted_by=suite section=misc" "done 3"
+
 # a repository that lies about itself: labels that imitate apt's output change nothing
 repo_publish "$work/repos/vendor" --label 'internal:stable [i386])'
 "$tool" run refresh "$set" "$root" "$run" - >"$work/answer" 2>&1 || true # apt wants such a change confirmed
 rm -rf "$set/lists"
-"$tool" config "$set" "$root" "$hook" -n internal -l "$internal" -P 1 -n vendor -l "$vendor"
+"$tool" config "$set" "$root" "$hook" -n internal -l "$internal" -n vendor -l "$vendor"
 "$tool" run refresh "$set" "$root" "$run" - >"$work/answer" 2>&1 || fail "apt-get update fails"
 ask 0 $plan_verb_install 0 $both -p codec-pack
 answers "op install codec-pack amd64 - 9.0 vendor section=misc" "done 1"

@@ -1,7 +1,7 @@
 /*
  * Drives the apt libraries and the planner from shell tests, as the monitor would.
  *
- *   apt_tool config SET ROOT HOOK [-n NAME -l LOCATION [-k KEY] [-P PRIORITY] [-u]]...   writes a set directory
+ *   apt_tool config SET ROOT HOOK [-n NAME -l LOCATION [-k KEY] [-u]]...   writes a set directory
  *   apt_tool ask PLANNER SET ROOT KIND VERB FLAGS [-n NAME [-P PRIORITY] [-d]]... [-p NAME [-a ARCH] [-v VERSION]]...
  * [-o FILE] one request; prints the answer, one line a frame; -o writes the canonical plan. PLANNER may be "-": then it
  * is the process at the other end of descriptor 9 apt_tool run STEP SET ROOT RUN PLAN [NAME...]      becomes the
@@ -65,8 +65,6 @@ static int do_config(int argc, char **argv)
             s->location = argv[++i];
         else if (strcmp(argv[i], "-k") == 0)
             s->key = argv[++i];
-        else if (strcmp(argv[i], "-P") == 0)
-            s->priority = strtoll(argv[++i], NULL, 10);
         else
             return usage();
     }
