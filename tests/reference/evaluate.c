@@ -247,7 +247,7 @@ static int64_t own_transaction(const struct state *s, const char *what)
         return strcmp(command, "upgrade") == 0;
     if (strcmp(what, "removes") == 0)
         return strcmp(command, "uninstall") == 0;
-    return strcmp(command, "uninstall") == 0 ? 0 : json_integer_value(json_object_get(package, "download_size"));
+    return json_integer_value(json_object_get(package, "download_size"));
 }
 
 static struct value attribute(const struct state *s, const char *path)

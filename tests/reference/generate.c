@@ -245,14 +245,14 @@ static void scope(struct gen *g, bool allow)
     g->restart = lists[k].restart;
     fprintf(g->out, " to %s", lists[k].commands);
     bool has_object = (g->packages || k == 5) && below(g, 3);
+    bool dependencies = allow && k < 3 && has_object && below(g, 4) == 0;
     if (has_object)
-        object(g, true);
+        object(g, !dependencies);
     if ((g->packages || k == 5) && below(g, 5) == 0) {
         fputs(" except", g->out);
-        object(g, true);
-        has_object = true;
+        object(g, !dependencies);
     }
-    if (allow && k < 3 && has_object && below(g, 4) == 0)
+    if (dependencies)
         fputs(" with dependencies", g->out);
     if ((g->sources || k == 5) && below(g, 2))
         from(g);
@@ -353,7 +353,7 @@ void generate_policy(FILE *out, uint64_t seed, unsigned max_rules)
             "window nightly = mon..fri 22:00..04:00;\nwindow weekend = sat..sun;\nwindow patch = 2nd tue, last fri "
             "09:00..17:00, 20:00..23:00;\n"
             "window holidays = --12-24..--01-02 or 2026-11-21;\nwindow lunch = 12:00..13:30 zone \"%s\";\n"
-            "window combined = nightly or weekend 02:30..03:15 except holidays;\nwindow elsewhere = fri..mon "
+            "window combined = nightly or sat..sun 02:30..03:15 except holidays;\nwindow elsewhere = fri..mon "
             "18:00..24:00, 00:00..01:00 zone \"%s\";\n\n",
             below(&g, 2) ? "Asia/Kolkata" : "America/New_York", below(&g, 2) ? "Europe/London" : "Pacific/Apia");
     fputs("condition small = transaction.download_size < 2KB and transaction.removes == 0;\n"
