@@ -54,6 +54,7 @@ enum statement {
     N_STATEMENTS
 };
 
+/* NOLINTBEGIN(bugprone-suspicious-missing-comma): long statements are several literals */
 static const char *const statements[N_STATEMENTS] = {
     [S_INSERT] = "INSERT INTO record (seq, time, kind, uid, request, changes, hash, body) "
                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -72,6 +73,7 @@ static const char *const statements[N_STATEMENTS] = {
     [S_UNFINISHED] = "SELECT request, uid, seq, time FROM unfinished ORDER BY seq",
     [S_OWNED] = "SELECT name, arch, uid, user, seq FROM ownership WHERE root = ?1 ORDER BY name, arch",
 };
+/* NOLINTEND(bugprone-suspicious-missing-comma) */
 
 /* An append whose body comes in parts. */
 struct partial {

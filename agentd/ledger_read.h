@@ -97,7 +97,7 @@ int pv_ledger_verify(struct pv_ledger_reader *reader, const struct pv_ledger_anc
 /* ---- ledger_json.c ---- */
 
 /*
- * One record as an object of schema proviso/record/1 (docs/agent.md), with each operation's request in the form that
+ * One record as an object of schema proviso/record/1 (docs/ledger.md), with each operation's request in the form that
  * `proviso eval` reads. A body that is not a record gives "malformed": true and the body in base64. A new reference, or
  * NULL without memory.
  */

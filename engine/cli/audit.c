@@ -583,7 +583,7 @@ int pv_cli_audit(int argc, char **argv)
     for (size_t i = 0; argc > 1 && i < n; i++) {
         if (strcmp(argv[1], verbs[i].name) != 0)
             continue;
-        char title[40];
+        static char title[40];
         snprintf(title, sizeof(title), "proviso audit %s", verbs[i].name);
         argv[1] = title;
         program_invocation_name = title;

@@ -88,8 +88,12 @@ fresh kill
 run 0 "$proviso" audit verify --state "$state"; says '8 records'
 fresh
 
-# Read by somebody who may not.
+# Read by root, whose shared memory file must not lock out the account that owns the ledger; and by somebody who may not.
 if [ "$(id -u)" = 0 ]; then
+    chown -R 65534 "$state/ledger"
+    run 0 "$proviso" audit verify --state "$state"
+    [ -z "$(find "$state/ledger" ! -uid 65534)" ] || fail "files of root's in the ledger's directory"
+    fresh
     chmod 755 "$dir"
     run 2 setpriv --reuid 65534 --regid 65534 --clear-groups "$proviso" audit verify --state "$state"
     run 2 setpriv --reuid 65534 --regid 65534 --clear-groups "$proviso" audit show --state "$state"
