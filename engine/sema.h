@@ -137,7 +137,7 @@ struct pv_sema {
     struct pv_ir *ir;
     uint32_t n_guesses;
     struct pv_map unknown; /* text -> bits of kinds: told already, once for each name */
-    bool incomplete; /* files with errors: what is unknown may have stood there, so it is not told */
+    bool incomplete;       /* files with errors: what is unknown may have stood there, so it is not told */
 
     /* names */
     struct pv_map names;                      /* text -> struct name_entry (sema_names.c) */

@@ -51,7 +51,7 @@ static void check_provider(struct pv_sema *sema, struct pv_command *command, con
     pv_nearest_init(&near, name, command->named->text.len);
     for (size_t i = 0; i < provider->n_commands; i++) {
         const struct provided *provided = &provider->commands[i];
-        if (strcmp(provided->name, name)) {
+        if (strcmp(provided->name, name) != 0) {
             pv_nearest_offer(&near, provided->name, strlen(provided->name));
             continue;
         }

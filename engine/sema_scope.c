@@ -201,7 +201,7 @@ static bool lower_object(struct pv_sema *sema, const struct pv_ast_scope *scope,
     if (except)
         kids[n++] = pv_ir_negate(sema, except, scope->except->span);
     *object = pv_ir_join(sema, PV_IR_AND, kids, n, scope->object_span);
-    if (pv_span_is_none(scope->with_dependencies))
+    if (!named || pv_span_is_none(scope->with_dependencies))
         return true;
 
     /* A plan's installs and upgrades, wanted by a package of the object. That one of several was wanted by is enough;

@@ -27,7 +27,7 @@ static void check_type(struct pv_sema *sema, const struct pv_named *named)
         struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_SOURCE_FORM, named->span,
                                          "source `%s` does not say its type", named->text.ptr);
         pv_diag_hint(sema->diags, diag, "add `type apt;`");
-    } else if (strcmp(type->text.ptr, "apt")) {
+    } else if (strcmp(type->text.ptr, "apt") != 0) {
         struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_SOURCE_TYPE, type->value_span,
                                          "`%s` is not a type of source that is known", type->text.ptr);
         pv_diag_hint(sema->diags, diag, "known: `apt`");
