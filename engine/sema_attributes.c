@@ -50,12 +50,6 @@ static void declare(struct pv_sema *sema, struct pv_named *named)
 {
     const struct pv_ast_attribute *ast = named->decl->attribute;
     named->poisoned = true;
-    if (strcmp(ast->path->head.text.ptr, "host") != 0) {
-        struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_ATTRIBUTE_PATH, ast->path->span,
-                                         "declared attributes are facts about the host");
-        pv_diag_hint(sema->diags, diag, "write `attribute host.%s`", named->text.ptr);
-        return;
-    }
     if (pv_map_get(&sema->paths, ast->path->text.ptr)) {
         struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_ATTRIBUTE_PATH, ast->path->span,
                                          "`%s` is a built-in attribute", ast->path->text.ptr);

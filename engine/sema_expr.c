@@ -654,20 +654,13 @@ void pv_sema_conditions(struct pv_sema *sema)
 
 /* ---- Literals as values ---- */
 
-static bool member_strings(struct pv_sema *sema, const struct pv_ast_set *set, struct pv_value *value)
+/* Strings alone: the parser lets nothing else into a value. */
+static void member_strings(struct pv_sema *sema, const struct pv_ast_set *set, struct pv_value *value)
 {
     struct pv_str *members = pv_arena_array(sema->arena, set->n, sizeof *members);
-    uint32_t n = 0;
-    for (const struct pv_ast_item *item = set->first; item; item = item->next) {
-        if (item->kind != PV_AST_ITEM_STRING) {
-            pv_report(sema->diags, PV_DIAG_TEST_GIVEN, item->span, "the members of a given set are strings");
-            return false;
-        }
-        members[n++] = (struct pv_str){item->text.ptr, item->text.len, 0};
-    }
+    for (const struct pv_ast_item *item = set->first; item; item = item->next)
+        members[value->n_members++] = (struct pv_str){item->text.ptr, item->text.len, 0};
     value->members = members;
-    value->n_members = n;
-    return true;
 }
 
 bool pv_sema_value(struct pv_sema *sema, uint16_t slot, const struct pv_ast_literal *literal, struct pv_value *value)
@@ -683,7 +676,7 @@ bool pv_sema_value(struct pv_sema *sema, uint16_t slot, const struct pv_ast_lite
         return false;
     }
     if (info->type == PV_T_STRINGS)
-        return member_strings(sema, literal->set, value);
+        member_strings(sema, literal->set, value);
     if (info->type == PV_T_VERSION && !pv_version_valid(order_of(sema, slot), literal->text.ptr, literal->text.len)) {
         pv_report(sema->diags, PV_DIAG_BAD_VERSION, literal->span, "`%s` is not a version that %s orders",
                   literal->text.ptr, pv_order_name(order_of(sema, slot)));

@@ -285,7 +285,7 @@ struct pv_named *pv_sema_resolve_once(struct pv_sema *sema, void **node_sema, en
 /* A root file is the last that can use its names; a library's are for others. */
 void pv_sema_lint_names(struct pv_sema *sema)
 {
-    if (!sema->program->root)
+    if (!sema->program->root || pv_diags_errors(sema->diags))
         return;
     for (int kind = 0; kind < PV_N_NAME_KINDS; kind++) {
         for (size_t i = 0; i < sema->n_named[kind]; i++) {

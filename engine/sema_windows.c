@@ -60,34 +60,6 @@ static int64_t day_number(const struct pv_ast_date *date)
     return date->year ? pv_days_from_civil(date->year, date->month, date->day) : date->month * 100 + date->day;
 }
 
-static bool check_dates(struct pv_sema *sema, const struct pv_ast_alternative *alternative)
-{
-    bool good = true;
-    for (const struct pv_ast_dates *dates = alternative->dates; dates; dates = dates->next) {
-        if (!dates->first.year || day_number(&dates->first) <= day_number(&dates->last))
-            continue;
-        struct pv_diag *diag =
-            pv_report(sema->diags, PV_DIAG_WINDOW_RANGE, dates->span, "this range of dates ends before it starts");
-        pv_diag_hint(sema->diags, diag, "only yearly dates, as in `--12-24..--01-02`, run over the end of a year");
-        good = false;
-    }
-    return good;
-}
-
-static bool check_clocks(struct pv_sema *sema, const struct pv_ast_alternative *alternative)
-{
-    bool good = true;
-    for (const struct pv_ast_clocks *clocks = alternative->clocks; clocks; clocks = clocks->next) {
-        if (clocks->start != clocks->end)
-            continue;
-        struct pv_diag *diag =
-            pv_report(sema->diags, PV_DIAG_WINDOW_RANGE, clocks->span, "this range ends when it starts");
-        pv_diag_hint(sema->diags, diag, "a whole day is `00:00..24:00`, or no clock at all");
-        good = false;
-    }
-    return good;
-}
-
 static bool day_matches(const struct pv_ir_window_alt *alt, int64_t day)
 {
     unsigned weekday = (unsigned)(((day + 3) % 7 + 7) % 7); /* day 0 was a Thursday */
@@ -174,10 +146,8 @@ static bool lower_alternative(struct pv_sema *sema, struct pv_ast_alternative *a
         alt->ref = named->window;
         return true;
     }
-    bool good = check_dates(sema, ast);
-    good = check_clocks(sema, ast) && good;
     lower_terms(sema, ast, alt);
-    return good && check_opens(sema, ast, alt);
+    return check_opens(sema, ast, alt);
 }
 
 /* ---- Windows ---- */
