@@ -249,7 +249,7 @@ int pv_apt_command_build(struct pv_apt_command *command, enum pv_apt_step step, 
         goto out;
     add_environment(&envp, step, job);
     result = PV_E_APT_NOMEM;
-    if (argv.text.failed || envp.text.failed)
+    if (argv.text.failed || envp.text.failed || !argv.text.data || !envp.text.data)
         goto out;
     size_t pointers = (argv.n + envp.n + 2) * sizeof(char *);
     char **store = malloc(pointers + argv.text.len + envp.text.len);
