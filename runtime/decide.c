@@ -15,7 +15,7 @@ struct decision {
     uint32_t n_rules, n_duties; /* of the bundle */
     uint32_t account;           /* that matching requires name, whatever the effect; 0 for none */
     uint8_t *truth;             /* by rule: enum pv_truth */
-    uint8_t *has_duty;          /* by duty: it, or its twin, stands in pub.duties */
+    uint8_t *has_duty;          /* by a duty's twin: one that says the same stands in pub.duties */
 };
 
 static struct decision *whole(struct pv_decision *decision)
@@ -56,8 +56,8 @@ void pv_decision_free(struct pv_decision *decision)
 
 static void clear_duties(struct decision *d)
 {
-    for (uint32_t i = 0; i < d->pub.n_duties; i++)
-        d->has_duty[d->pub.duties[i]] = 0;
+    if (d->pub.n_duties)
+        memset(d->has_duty, 0, d->n_duties);
     d->pub.n_duties = 0;
     d->pub.reason = d->pub.has_timeout = false;
     d->pub.timeout = 0;
@@ -91,14 +91,20 @@ static void name_account(struct decision *d, uint32_t account)
         d->account = account;
 }
 
-/* Keeps `duties` in source order and without duplicates of kind and text. */
+/* Keeps `duties` in source order and without duplicates of kind and text: of several that say the same, the one that
+ * stands first among the rules that matched. */
 static void insert_duty(struct decision *d, const struct pv_bundle *b, uint32_t duty)
 {
-    duty = b->duty_twin[duty];
-    if (d->has_duty[duty])
-        return;
-    d->has_duty[duty] = 1;
-    uint32_t at = d->pub.n_duties++;
+    uint32_t at = 0, twin = b->duty_twin[duty];
+    if (d->has_duty[twin]) {
+        while (b->duty_twin[d->pub.duties[at]] != twin)
+            at++;
+        if (d->pub.duties[at] <= duty)
+            return;
+    } else {
+        d->has_duty[twin] = 1;
+        at = d->pub.n_duties++;
+    }
     for (; at && d->pub.duties[at - 1] > duty; at--)
         d->pub.duties[at] = d->pub.duties[at - 1];
     d->pub.duties[at] = duty;
