@@ -44,6 +44,7 @@ struct run {
     int output;
     int progress; /* -1: not asked for */
     pid_t pid;
+    bool stop; /* the agent asked for the end: the request was cancelled */
     bool term_sent, kill_sent;
     int64_t started_ms, term_ms;
     struct pv_run_status status;
@@ -268,7 +269,7 @@ static void keep_time(struct run *run)
     bool hard = job->hard_limit && ran >= job->hard_limit * 1000;
     if (over)
         run->status.overran = true;
-    if (!hard && !(over && !(job->flags & PV_RUN_F_DPKG)))
+    if (!hard && !((over || run->stop) && !(job->flags & PV_RUN_F_DPKG)))
         return;
     if (!run->term_sent) {
         run->term_sent = true;
@@ -289,8 +290,8 @@ static int wait_for_command(struct run *run, int signals)
         struct pollfd p = {.fd = signals, .events = POLLIN};
         if (poll(&p, 1, TICK_MS) > 0) {
             struct signalfd_siginfo info;
-            ssize_t ignored = read(signals, &info, sizeof info);
-            (void)ignored;
+            if (read(signals, &info, sizeof info) == (ssize_t)sizeof info && info.ssi_signo == SIGUSR1)
+                run->stop = true;
         }
         int status;
         for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
@@ -375,20 +376,35 @@ static void run_job(struct run *run, int signals)
     fsync(run->output);
 }
 
+/* The whole of descriptor 3, to be freed; NULL if there is nothing, or too much. */
+static void *read_job(size_t *len)
+{
+    struct stat st;
+    if (fstat(3, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > PV_RUN_JOB_MAX)
+        return NULL;
+    *len = (size_t)st.st_size;
+    void *bytes = malloc(*len);
+    if (bytes && pread(3, bytes, *len, 0) != st.st_size) {
+        free(bytes);
+        return NULL;
+    }
+    return bytes;
+}
+
 int main(void)
 {
-    static uint8_t frame[PV_WIRE_MAX];
     struct pv_run_job job;
     struct run run = {.job = &job, .dir = -1, .lock = -1, .output = -1, .progress = -1};
     void *memory;
-    uint32_t type;
-    size_t len;
+    size_t len = 0;
 
     umask(077);
     if (syscall(SYS_close_range, 4u, ~0u, 0) < 0 || chdir("/") < 0)
         return 70;
-    if (pv_frame_recv(3, frame, sizeof frame, &type, &len, NULL, 0, NULL) || type != PV_MSG_RUN_JOB ||
-        pv_run_job_decode(&job, &memory, frame, len)) {
+    void *bytes = read_job(&len);
+    int decoded = bytes ? pv_run_job_decode(&job, &memory, bytes, len) : PV_E_WIRE_BAD;
+    free(bytes);
+    if (decoded) {
         fprintf(stderr, "proviso-runner: no valid job on descriptor 3\n");
         return 64;
     }
@@ -399,10 +415,11 @@ int main(void)
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    sigset_t child_ended;
-    sigemptyset(&child_ended);
-    sigaddset(&child_ended, SIGCHLD);
-    int signals = signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
+    sigset_t heard;
+    sigemptyset(&heard);
+    sigaddset(&heard, SIGCHLD);
+    sigaddset(&heard, SIGUSR1); /* the agent's word that the request was cancelled */
+    int signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
     int result = 71;
     if (signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         goto out;

@@ -2,7 +2,8 @@
  * The runner: one process per command that the agent starts (libexec/proviso-runner). What the monitor tells it, and
  * what it leaves behind.
  *
- * The monitor gives it one PV_MSG_RUN_JOB frame on descriptor 3 and nothing else ever: what was decided is what runs.
+ * The monitor gives it the job in a sealed memory file on descriptor 3 and nothing else ever: what was decided is what
+ * runs.
  * The runner owns the directory of the run until the command is over:
  *
  *   lock      flock()ed exclusively for the runner's life: a restarted monitor sees here whether the command still runs
@@ -20,13 +21,12 @@
 
 #include "agentd/wire.h"
 
-enum pv_run_msg {
-    /* str run directory (absolute), str name of the step ("refresh", "fetch", "run"), u32 flags (PV_RUN_F_*),
-     * u32 uid, u32 gid, u32 n, n x u32 supplementary gid, str working directory (absolute),
-     * i64 limit (seconds, 0 for none), i64 hard limit (seconds, 0 for none), u64 bound of the output in bytes,
-     * u32 n, n x str argument (element 0 is the absolute path of the program), u32 n, n x str environment NAME=VALUE */
-    PV_MSG_RUN_JOB = 0x500,
-};
+/*
+ * A job: str run directory (absolute), str name of the step ("refresh", "fetch", "run"), u32 flags (PV_RUN_F_*),
+ * u32 uid, u32 gid, u32 n, n x u32 supplementary gid, str working directory (absolute), i64 limit (seconds, 0 for
+ * none), i64 hard limit (seconds, 0 for none), u64 bound of the output in bytes, u32 n, n x str argument (element 0 is
+ * the absolute path of the program), u32 n, n x str environment NAME=VALUE.
+ */
 
 enum {
     PV_RUN_F_DPKG = 1,          /* expiry of the limit does not end it, only that of the hard limit does */
@@ -36,7 +36,8 @@ enum {
 };
 
 enum {
-    PV_RUN_ARGS_MAX = 256,
+    PV_RUN_JOB_MAX = 4 << 20, /* bytes of an encoded job */
+    PV_RUN_ARGS_MAX = 16384,
     PV_RUN_ENV_MAX = 64,
     PV_RUN_GROUPS_MAX = 4096,
     PV_RUN_GRACE = 5,         /* seconds between SIGTERM and SIGKILL */

@@ -35,20 +35,21 @@ void pv_run_job_encode(struct pv_wbuf *w, const struct pv_run_job *job)
         pv_put_cstr(w, job->env[i]);
 }
 
-/* Everything of a decoded job in one allocation: the arrays first, then the strings. */
+/* Everything of a decoded job in one allocation: the arrays first, then the strings. A string takes 4 bytes in front of
+ * it in the encoding and 1 behind it here, so `len` bytes are enough for all of them. */
 struct storage {
     const char *argv[PV_RUN_ARGS_MAX + 1];
     const char *env[PV_RUN_ENV_MAX + 1];
     uint32_t groups[PV_RUN_GROUPS_MAX];
-    size_t used;
-    char text[PV_WIRE_MAX + PV_RUN_ARGS_MAX + PV_RUN_ENV_MAX + 8];
+    size_t used, size;
+    char text[];
 };
 
 static const char *copy_str(struct pv_rbuf *r, struct storage *s)
 {
     size_t len;
-    const char *text = pv_get_str(r, PV_WIRE_MAX, &len);
-    if (!text || len >= sizeof s->text - s->used) {
+    const char *text = pv_get_str(r, PV_RUN_JOB_MAX, &len);
+    if (!text || len >= s->size - s->used) {
         r->error = true;
         return "";
     }
@@ -69,9 +70,12 @@ int pv_run_job_decode(struct pv_run_job *job, void **memory, const void *bytes, 
 {
     memset(job, 0, sizeof *job);
     *memory = NULL;
-    struct storage *s = calloc(1, sizeof *s);
+    if (len > PV_RUN_JOB_MAX)
+        return PV_E_WIRE_BAD;
+    struct storage *s = calloc(1, sizeof *s + len);
     if (!s)
         return PV_E_WIRE_SYSTEM;
+    s->size = len;
     struct pv_rbuf r;
     pv_rbuf_init(&r, bytes, len);
     job->dir = copy_str(&r, s);

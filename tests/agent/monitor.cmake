@@ -1,0 +1,5 @@
+# The monitor, through the whole agent with real people. Included by CMakeLists.txt.
+foreach(name monitor_run)
+  pv_shell_test(agent/${name} ${name}_test.sh)
+  set_tests_properties(agent/${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 RESOURCE_LOCK agent)
+endforeach()

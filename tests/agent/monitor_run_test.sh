@@ -1,0 +1,99 @@
+#!/bin/bash
+# Commands with a template, through the whole agent: who runs what as whom, what is recorded, what is refused.
+. "$(dirname "$0")/agent_env.sh"
+agent_begin
+cat >"$work/run.policy" <<POLICY
+policy tasks "Tasks" version 1 zone "Etc/UTC";
+role admin = user "root" or group "$admins";
+command whoami { run "/usr/bin/id"; timeout 20s; }
+command rootly { run "/usr/bin/id" "-u"; account "root"; }
+command mine   { run "/bin/sh" "-c" "id -un; id -Gn; pwd"; account requester; }
+command show   { argument word: string in { "one", like "t*" }; option --loud; option --count: int;
+                 run "/bin/echo" option.loud option.count "--" argument.word; environment "GREETING" "hello"; }
+command slow   { run "/bin/sleep" "619"; timeout 1s; }
+command sleeper { run "/bin/sleep" "2"; }
+command fails  { run "/bin/sh" "-c" "echo to stderr >&2; exit 42"; }
+command environ { run "/usr/bin/env"; }
+command nosuch { run "/nowhere/program"; }
+command wrong  { run "/bin/true"; account "no-such-account"; }
+direct admin to whoami;
+@id("all") allow everyone to whoami, rootly, mine, show, slow, sleeper, fails, environ, nosuch, wrong;
+@id("no-two") deny everyone to show when argument.word == "two" because "Two is one too many.";
+require reason for everyone to rootly;
+require notice "Be gentle." for group "$staff" to mine;
+require approval by admin for everyone to fails when request.interactive;
+POLICY
+agent_policy "$work/run.policy"
+agent_start || fail "the agent does not start"
+
+self "$alice" --json run whoami
+expect_status 0
+grep -q "uid=[0-9]*(pva-wo$suffix)" "$work/out" || fail "not the worker"
+self "$carol" run whoami
+expect_status 0
+grep -q "uid=[0-9]*($carol)" "$work/out" || fail "the administrator did not run it herself"
+
+self "$alice" run rootly
+expect_status 77
+expect_text "A reason is required"
+self "$alice" run --reason "because I may" rootly
+expect_status 0
+expect_text "0"
+
+self "$alice" run mine
+expect_status 0
+expect_text "$alice"
+expect_text "$staff"
+self "$alice" --json run mine
+expect_status 0
+expect_text '"Be gentle."'
+
+self "$alice" run show one
+expect_status 0
+expect_text "one"
+self "$alice" run show --loud --count=3 three
+expect_status 0
+expect_text "--loud --count=3 -- three"
+self "$alice" run show two
+expect_status 77
+expect_text "Two is one too many."
+expect_text "no-two"
+self "$alice" run show other
+[ "$status" != 0 ] || fail "an argument outside its set was taken"
+self "$alice" run show one two
+[ "$status" != 0 ] || fail "one argument too many was taken"
+self "$alice" run show --frobnicate one
+[ "$status" != 0 ] || fail "an unknown option was taken"
+
+self "$alice" run fails
+expect_status 42
+expect_text "to stderr"
+self "$alice" run slow
+expect_text "time"
+! pgrep -x -f '/bin/sleep 619' >/dev/null || fail "the command outlived its time"
+self "$alice" run nosuch
+[ "$status" != 0 ] || fail "a program that is not there ran"
+self "$alice" run wrong
+[ "$status" != 0 ] || fail "a command ran as an account that does not exist"
+self "$alice" run undeclared
+[ "$status" != 0 ] || fail "an undeclared command ran"
+
+status=0
+as "$alice" EVIL=yes LD_LIBRARY_PATH=/tmp/evil "$work/agent/bin/selfserve" run environ >"$work/out" 2>&1 || status=$?
+expect_status 0
+expect_text "PROVISO_USER=$alice"
+expect_text "PROVISO_UID=$(id -u "$alice")"
+! grep -q 'EVIL\|LD_LIBRARY_PATH' "$work/out" || fail "the caller's environment came through"
+
+for verb in config feature source apikey; do
+    self "$bob" $verb list
+    expect_status 77
+    expect_text "builtin:never-brokered"
+done
+
+# What is on record: one decision each, an outcome for each that ran, and the chain holds.
+agent_stop
+[ "$agent_status" = 0 ] || fail "the agent ended with $agent_status"
+audit verify --state "$work/state" >"$work/out" 2>&1 || fail "the ledger does not verify"
+! ls "$work/state/runs" | grep -q . || fail "run directories are left: $(ls "$work/state/runs")"
+echo "ok: $checks checks"
