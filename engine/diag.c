@@ -11,7 +11,12 @@
 #define NOTE    PV_SEV_NOTE
 
 static const struct pv_diag_info infos[PV_N_DIAG_CODES] = {
-#define PV_DIAG(NAME, number, severity, title, summary) {"PV" #number, title, summary, number, severity},
+#define DIGIT(number, place) ((char)('0' + (number) / (place) % 10))
+#define CODE(number)                                                                                                   \
+    {                                                                                                                  \
+        'P', 'V', DIGIT(number, 1000), DIGIT(number, 100), DIGIT(number, 10), DIGIT(number, 1), 0                      \
+    }
+#define PV_DIAG(NAME, number, severity, title, summary) {CODE(number), title, summary, number, severity},
 #include "engine/diag_codes.def"
 #undef PV_DIAG
 };
@@ -286,6 +291,16 @@ static void print_place(const struct pv_diags *diags, struct pv_span span, const
         fprintf(out, "%s%s:%u:%u:%s ", paint->bold, place.path, place.line, place.column, paint->off);
 }
 
+/* A fix in words, where there is no hint. */
+static void print_fix(const struct pv_fix *fix, const struct paint *paint, FILE *out)
+{
+    fprintf(out, "  %shint:%s ", paint->note, paint->off);
+    if (!*fix->text)
+        fputs("leave it out\n", out);
+    else
+        fprintf(out, "%s `%s`\n", fix->span.start == fix->span.end ? "add" : "write", fix->text);
+}
+
 static void print_one(const struct pv_diags *diags, const struct pv_diag *diag, const struct paint *paint, FILE *out)
 {
     const char *colour = diag->severity == PV_SEV_ERROR     ? paint->error
@@ -303,6 +318,8 @@ static void print_one(const struct pv_diags *diags, const struct pv_diag *diag, 
     }
     if (diag->hint)
         fprintf(out, "  %shint:%s %s\n", paint->note, paint->off, diag->hint);
+    else if (diag->fixes && !diag->fixes->next)
+        print_fix(diag->fixes, paint, out);
 }
 
 void pv_diags_print(struct pv_diags *diags, FILE *out, bool colour, uint32_t max)

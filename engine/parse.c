@@ -23,7 +23,7 @@ struct parser {
     const struct pv_source_file *source;
     void *grammar;
     struct pv_token previous; /* the last one fed; kind 0 before the first */
-    struct pv_token ahead;    /* looked at already */
+    struct pv_token ahead;    /* put back */
     bool has_ahead;
     bool skipped_statement; /* nothing was fed since one was given up */
     bool done;              /* the end of the file was reached and taken */
@@ -245,13 +245,12 @@ static struct pv_token next(struct parser *p)
     return pv_lex(&p->lexer);
 }
 
-static struct pv_token peek(struct parser *p)
+/* The token behind the one at hand, looked at and not taken: its own errors are told when it is. */
+static struct pv_token peek(const struct parser *p)
 {
-    if (!p->has_ahead) {
-        p->ahead = pv_lex(&p->lexer);
-        p->has_ahead = true;
-    }
-    return p->ahead;
+    struct pv_lexer lexer = p->lexer;
+    lexer.diags = NULL;
+    return p->has_ahead ? p->ahead : pv_lex(&lexer);
 }
 
 static void end_statement(struct parser *p)
@@ -315,6 +314,9 @@ static void give_up(struct parser *p, struct pv_token token)
     pv_grammar(p->grammar, PV_TOK_BAD, bad, &p->b);
     p->b.gave_up = false;
 
+    /* Nor are single tokens judged in what is skipped. */
+    struct pv_diags *diags = p->lexer.diags;
+    p->lexer.diags = NULL;
     for (bool first = true;; first = false, token = next(p)) {
         bool ends = token.kind == PV_TOK_END || (!first && starts_statement(p, token)) ||
                     (block && token.kind == PV_TOK_RBRACE && !sets);
@@ -327,6 +329,7 @@ static void give_up(struct parser *p, struct pv_token token)
         if (skip_one(p, token, &sets))
             break;
     }
+    p->lexer.diags = diags;
     pv_grammar(p->grammar, PV_TOK_SYNC, invented(p, PV_TOK_SYNC), &p->b);
     p->skipped_statement = true;
     if (block) {
@@ -407,6 +410,14 @@ static const struct {
     {"a value",
      {PV_TOK_TRUE, PV_TOK_FALSE, PV_TOK_STRING, PV_TOK_INT, PV_TOK_SIZE, PV_TOK_DURATION, PV_TOK_DATE, PV_TOK_CLOCK,
       PV_TOK_LBRACE, PV_TOK_MON, PV_TOK_TUE, PV_TOK_WED, PV_TOK_THU, PV_TOK_FRI, PV_TOK_SAT, PV_TOK_SUN}},
+    {"a type (`bool`, `int`, `string`, ...)", {PV_TOK_SET, PV_TOK_IDENT}},
+    {"a property of a source (`type`, `location`, ...)",
+     {PV_TOK_TYPE, PV_TOK_LOCATION, PV_TOK_PRIORITY, PV_TOK_SELF_SERVICE, PV_TOK_ADMIN_ONLY, PV_TOK_DISABLED,
+      PV_TOK_CREDENTIALS, PV_TOK_KEY, PV_TOK_UNSIGNED}},
+    {"a property of a command (`run`, `argument`, ...)",
+     {PV_TOK_RUN, PV_TOK_ARGUMENT, PV_TOK_OPTION, PV_TOK_PROVIDER, PV_TOK_PACKAGES, PV_TOK_SOURCES, PV_TOK_ACCOUNT,
+      PV_TOK_TIMEOUT, PV_TOK_ENVIRONMENT}},
+    {"a step of a test (`user`, `time`, `given` or `expect`)", {PV_TOK_GIVEN, PV_TOK_EXPECT, PV_TOK_USER, PV_TOK_TIME}},
     {"a set, a role, a window or an attribute",
      {PV_TOK_LBRACE, PV_TOK_COMMAND, PV_TOK_IDENT, PV_TOK_USER, PV_TOK_SOURCE}},
     {"an attribute", {PV_TOK_USER, PV_TOK_COMMAND, PV_TOK_IDENT, PV_TOK_SOURCE}},
@@ -484,8 +495,14 @@ static void hint_at_context(struct parser *p, struct pv_diag *diag, struct pv_to
         pv_diag_hint(p->b.diags, diag, "`direct` takes commands alone: no packages, sources or clauses");
     } else if (before == PV_TOK_IN && (token.kind == PV_TOK_GROUP || token.kind == PV_TOK_USER)) {
         pv_diag_hint(p->b.diags, diag, "`in` takes a role's name: role NAME = %s ...;", words[token.kind]);
+    } else if (before == PV_TOK_IMPORT) {
+        pv_diag_hint(p->b.diags, diag, "a path stands in quotes: import \"std/apt.policy\";");
+    } else if (token.kind == PV_TOK_COMMA && accepts(p, PV_TOK_OR)) {
+        pv_diag_hint(p->b.diags, diag, "alternatives are joined by `or`: user \"a\" or user \"b\"");
     } else if (token.kind == PV_TOK_RBRACE && !in_block(p) && !in_set(p)) {
         pv_diag_hint(p->b.diags, diag, "no `{` is open here");
+    } else if (token.kind == PV_TOK_RPAREN && !p->parens) {
+        pv_diag_hint(p->b.diags, diag, "no `(` is open here");
     }
 }
 

@@ -21,6 +21,7 @@ struct pv_lexer {
     uint32_t file;
     bool comments;           /* give comments as tokens too (for the formatter) */
     bool line_start;         /* nothing but white space stands before the cursor on its line */
+    bool stray;              /* a stray character was reported on this line: what follows it is broken, too */
     uint16_t last, previous; /* kinds of the two tokens before */
     struct pv_diags *diags;  /* NULL: report nothing */
 };

@@ -50,7 +50,8 @@ static struct pv_token finish(struct pv_lexer *lexer, unsigned kind, bool word, 
                       (lexer->previous == PV_TOK_SEMI || lexer->previous == PV_TOK_LBRACE));
     if (word && free_word)
         kind = PV_TOK_IDENT;
-    struct pv_token token = {(uint16_t)kind, broken, lexer->line_start, span_of(lexer, start, end)};
+    lexer->stray = lexer->stray && kind != PV_TOK_SEMI;
+    struct pv_token token = {(uint16_t)kind, broken || lexer->stray, lexer->line_start, span_of(lexer, start, end)};
     lexer->cursor = end;
     lexer->line_start = false;
     if (kind != PV_TOK_COMMENT) {
@@ -69,15 +70,19 @@ static const unsigned char *line_end(const struct pv_lexer *lexer, const unsigne
     return end ? end : lexer->limit;
 }
 
-/* A string that does not end on its line is taken to the line's end, but for a `;` there, which was meant to end the
- * statement. */
+/* The end of a string that does not end on its line: the line's end, but for a `;` there, which was meant to end the
+ * statement. `inside` is behind the opening quote. */
+static const unsigned char *likely_end(const struct pv_lexer *lexer, const unsigned char *inside)
+{
+    const unsigned char *end = line_end(lexer, inside);
+    while (end > inside && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
+        end--;
+    return end > inside && end[-1] == ';' ? end - 1 : end;
+}
+
 static struct pv_token unterminated(struct pv_lexer *lexer, const unsigned char *start)
 {
-    const unsigned char *end = line_end(lexer, start);
-    while (end > start + 1 && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
-        end--;
-    if (end > start + 1 && end[-1] == ';')
-        end--;
+    const unsigned char *end = likely_end(lexer, start + 1);
     struct pv_diag *diag = REPORT(lexer, UNTERMINATED_STRING, start, end, "this string does not end on its line");
     HINT(lexer, diag, "close it with `\"`; a line break inside a string is written `\\n`");
     return finish(lexer, PV_TOK_STRING, false, true, start, end);
@@ -98,7 +103,7 @@ static struct pv_token other_quotes(struct pv_lexer *lexer, const unsigned char 
     }
     if (!end) {
         REPORT(lexer, BAD_QUOTE, start, inside, "strings stand in straight double quotes: \"...\"");
-        return finish(lexer, PV_TOK_STRING, false, true, start, inside);
+        return finish(lexer, PV_TOK_STRING, false, true, start, likely_end(lexer, inside));
     }
     const unsigned char *close = end - 1;
     while (close > inside && (*close & 0xc0) == 0x80)
@@ -141,6 +146,9 @@ static void stray_character(struct pv_lexer *lexer, const unsigned char *start)
 {
     uint32_t code_point;
     size_t len = pv_utf8_decode((const char *)start, (size_t)(lexer->limit - start), &code_point);
+    struct pv_diags *diags = lexer->diags;
+    if (lexer->stray)
+        lexer->diags = NULL;
     if (!len) {
         REPORT(lexer, BAD_ENCODING, start, start + 1, "byte %zu of the file (0x%02x) is not UTF-8",
                (size_t)(start - lexer->text), (unsigned)*start);
@@ -149,9 +157,13 @@ static void stray_character(struct pv_lexer *lexer, const unsigned char *start)
         REPORT(lexer, BAD_CHARACTER, start, start + len, "the character U+%04X has no place here",
                (unsigned)code_point);
     } else {
-        REPORT(lexer, BAD_CHARACTER, start, start + len, "`%.*s` (U+%04X) has no place here", (int)len,
-               (const char *)start, (unsigned)code_point);
+        struct pv_diag *diag = REPORT(lexer, BAD_CHARACTER, start, start + len, "`%.*s` (U+%04X) has no place here",
+                                      (int)len, (const char *)start, (unsigned)code_point);
+        if (*start == '/')
+            HINT(lexer, diag, "paths stand in quotes");
     }
+    lexer->diags = diags;
+    lexer->stray = true;
     lexer->cursor = start + len;
 }
 
@@ -223,7 +235,7 @@ struct pv_token pv_lex(struct pv_lexer *lexer)
         smart  = "\xe2\x80" [\x98-\x9f] | "\xc2\xab" | "\xc2\xbb" | "\xe2\x80" [\xb9\xba];
 
         $                               { return finish(lexer, PV_TOK_END, false, false, start, start); }
-        "\n"                            { lexer->cursor = cursor; lexer->line_start = true; continue; }
+        "\n"                            { lexer->cursor = cursor; lexer->line_start = true; lexer->stray = false; continue; }
         [ \t\r]+                        { lexer->cursor = cursor; continue; }
         "#" [^\n]*                      {
                                             if (lexer->comments)

@@ -85,6 +85,8 @@ static void read_expectation(const char *path, unsigned line, const char **at, c
     const char *next = memmem(*at, (size_t)(end - *at), " # expect ", 10);
     e.text = *at;
     e.text_len = (int)((next ? next : end) - *at);
+    while (e.text_len && e.text[e.text_len - 1] == ' ')
+        e.text_len--;
     *at = next ? next : end;
     expected[n_expected++] = e;
 }
