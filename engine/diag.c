@@ -219,15 +219,15 @@ static struct glyph glyph_at(const char *line, size_t len, unsigned column)
     return glyph;
 }
 
-static unsigned columns_of(const char *line, size_t len, unsigned column)
+static bool wider_than(const char *line, size_t len, unsigned limit)
 {
-    unsigned start = column;
-    for (size_t at = 0; at < len;) {
+    unsigned column = 0;
+    for (size_t at = 0; at < len && column <= limit;) {
         struct glyph glyph = glyph_at(line + at, len - at, column);
         column += glyph.columns;
         at += glyph.bytes;
     }
-    return column - start;
+    return column > limit;
 }
 
 /* The start of the shown part of a line that is too wide: such that the caret stands in its first third. */
@@ -265,7 +265,7 @@ static void print_excerpt(const struct pv_diags *diags, struct pv_span span, con
         start = len;
     if (end > len)
         end = len;
-    size_t from = columns_of(line, len, 0) > LINE_WIDTH ? shown_from(line, start) : 0;
+    size_t from = wider_than(line, len, LINE_WIDTH) ? shown_from(line, start) : 0;
 
     fputs(from ? " | ..." : " | ", out);
     unsigned column = 0, caret = 0, width = 0;

@@ -208,18 +208,10 @@ static bool accepts3(const struct parser *p, unsigned first, unsigned second, un
     return pv_grammar_accepts(p->grammar, (unsigned[]){first, second, third}, 3);
 }
 
-static uint32_t column(const struct parser *p, struct pv_token token)
-{
-    uint32_t at = token.span.start;
-    while (at > 0 && p->source->text[at - 1] != '\n')
-        at--;
-    return token.span.start - at;
-}
-
 static bool starts_statement(const struct parser *p, struct pv_token token)
 {
     return token.starts_line && (is_statement(token.kind) || token.kind == PV_TOK_AT) &&
-           column(p, token) <= p->start_column;
+           token.column <= p->start_column;
 }
 
 /* Inside the block of a source, command or test (not in its heading). */
@@ -266,7 +258,7 @@ static void follow(struct parser *p, struct pv_token token)
 {
     if (!p->in_statement && token.kind != PV_TOK_END) {
         p->in_statement = true;
-        p->start_column = column(p, token);
+        p->start_column = token.column;
     }
     if (!p->keyword && is_statement(token.kind))
         p->keyword = token.kind;
@@ -307,7 +299,7 @@ static void give_up(struct parser *p, struct pv_token token)
     struct pv_token bad = invented(p, PV_TOK_BAD);
 
     if (!p->in_statement)
-        follow(p, (struct pv_token){.kind = PV_TOK_IDENT, .span = token.span});
+        follow(p, (struct pv_token){.kind = PV_TOK_IDENT, .column = token.column, .span = token.span});
     if (!p->keyword && is_statement(token.kind))
         p->keyword = token.kind;
     p->b.gave_up = true;

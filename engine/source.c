@@ -185,7 +185,7 @@ const struct pv_source_file *pv_sources_file(const struct pv_sources *sources, u
 
 struct pv_place pv_sources_place(const struct pv_sources *sources, uint32_t file, uint32_t offset)
 {
-    const struct pv_source_file *source = pv_sources_file(sources, file);
+    struct pv_source_file *source = file < sources->n_files ? sources->files[file] : NULL;
     if (!source)
         return (struct pv_place){"", 0, 0};
     if (offset > source->len)
@@ -198,9 +198,13 @@ struct pv_place pv_sources_place(const struct pv_sources *sources, uint32_t file
         else
             high = middle;
     }
-    uint32_t column = 1;
-    for (uint32_t i = source->lines[low]; i < offset; i++)
+    bool known = source->known_line == low + 1 && source->known_offset <= offset;
+    uint32_t column = known ? source->known_column : 1;
+    for (uint32_t i = known ? source->known_offset : source->lines[low]; i < offset; i++)
         column += ((unsigned char)source->text[i] & 0xc0) != 0x80;
+    source->known_line = low + 1;
+    source->known_offset = offset;
+    source->known_column = column;
     return (struct pv_place){source->path, low + 1, column};
 }
 

@@ -33,7 +33,9 @@ struct pv_source_file {
     uint32_t n_lines;
     const uint32_t *lines;  /* offset of each line's start; lines[0] == 0 */
     uint64_t device, inode; /* of the opened file, 0 and 0 for text in memory */
-    bool library;           /* found in a policy library directory, not beside the file that imports it */
+    /* The place that was asked for last, so that asking in order is linear even on a line of megabytes. */
+    uint32_t known_line, known_offset, known_column;
+    bool library; /* found in a policy library directory, not beside the file that imports it */
 };
 
 struct pv_sources {

@@ -18,6 +18,7 @@
 
 struct pv_lexer {
     const unsigned char *text, *cursor, *limit; /* *limit is a readable NUL byte */
+    const unsigned char *line;                  /* the start of the cursor's line */
     uint32_t file;
     bool comments;           /* give comments as tokens too (for the formatter) */
     bool line_start;         /* nothing but white space stands before the cursor on its line */

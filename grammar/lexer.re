@@ -18,6 +18,7 @@ void pv_lexer_init(struct pv_lexer *lexer, const struct pv_sources *sources, uin
     *lexer = (struct pv_lexer){.text = text,
                                .cursor = text + (mark ? 3 : 0),
                                .limit = text + source->len,
+                               .line = text,
                                .file = file,
                                .line_start = true,
                                .diags = diags};
@@ -51,7 +52,11 @@ static struct pv_token finish(struct pv_lexer *lexer, unsigned kind, bool word, 
     if (word && free_word)
         kind = PV_TOK_IDENT;
     lexer->stray = lexer->stray && kind != PV_TOK_SEMI;
-    struct pv_token token = {(uint16_t)kind, broken || lexer->stray, lexer->line_start, span_of(lexer, start, end)};
+    struct pv_token token = {.kind = (uint16_t)kind,
+                             .broken = broken || lexer->stray,
+                             .starts_line = lexer->line_start,
+                             .column = (uint32_t)(start - lexer->line),
+                             .span = span_of(lexer, start, end)};
     lexer->cursor = end;
     lexer->line_start = false;
     if (kind != PV_TOK_COMMENT) {
@@ -59,6 +64,13 @@ static struct pv_token finish(struct pv_lexer *lexer, unsigned kind, bool word, 
         lexer->last = token.kind;
     }
     return token;
+}
+
+static void next_line(struct pv_lexer *lexer, const unsigned char *start)
+{
+    lexer->cursor = lexer->line = start;
+    lexer->line_start = true;
+    lexer->stray = false;
 }
 
 /* ---- Tokens that need a closer look ---- */
@@ -180,6 +192,8 @@ static void foreign_comment(struct pv_lexer *lexer, const unsigned char *start)
     }
     REPORT(lexer, FOREIGN_COMMENT, start, start + 2, "comments start with `#` and end with the line");
     lexer->cursor = end;
+    for (const unsigned char *p = start; (p = memchr(p, '\n', (size_t)(end - p))); p++)
+        lexer->line = p + 1;
 }
 
 /* An operator of another language: reported, and given as the one that was meant. */
@@ -235,7 +249,7 @@ struct pv_token pv_lex(struct pv_lexer *lexer)
         smart  = "\xe2\x80" [\x98-\x9f] | "\xc2\xab" | "\xc2\xbb" | "\xe2\x80" [\xb9\xba];
 
         $                               { return finish(lexer, PV_TOK_END, false, false, start, start); }
-        "\n"                            { lexer->cursor = cursor; lexer->line_start = true; lexer->stray = false; continue; }
+        "\n"                            { next_line(lexer, cursor); continue; }
         [ \t\r]+                        { lexer->cursor = cursor; continue; }
         "#" [^\n]*                      {
                                             if (lexer->comments)

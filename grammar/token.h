@@ -11,6 +11,7 @@ struct pv_token {
     uint16_t kind;
     bool broken;      /* an error was reported for it */
     bool starts_line; /* the first of its line */
+    uint32_t column;  /* bytes before it on its line */
     struct pv_span span;
 };
 

@@ -211,7 +211,7 @@ static void test_places(void **state)
     struct pv_sources sources;
     uint32_t file, at, len;
     pv_sources_init(&sources, arena);
-    assert_int_equal(pv_sources_add_text(&sources, "t", "a\r\n\xc3\xa9z\n\nlast", 13, &file, &at), 0);
+    assert_int_equal(pv_sources_add_text(&sources, "t", "a\r\n\xc3\xa9z\n\nlast", 12, &file, &at), 0);
     struct pv_place place = pv_sources_place(&sources, file, 5);
     assert_int_equal(place.line, 2);
     assert_int_equal(place.column, 2);
@@ -382,7 +382,8 @@ static void test_nearest(void **state)
     assert_null(nearest_of("sniffers"));
     char longer[300];
     memset(longer, 'x', sizeof longer);
-    assert_int_equal(pv_edit_distance(longer, 300, longer, 299, 8), 0 + 0 * 1); /* compared by their first bytes */
+    assert_int_equal(pv_edit_distance(longer, 300, longer, 299, 8),
+                     0); /* long names are compared by their first bytes */
 }
 
 /* ---- Lexer ---- */
