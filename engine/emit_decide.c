@@ -113,6 +113,7 @@ static void resolve(struct decide *decide)
 void pv_emit_decide(struct pv_emit *emit)
 {
     struct decide decide = {.emit = emit};
+    new_label(&decide); /* so that there is a table, even of a program without jumps */
     emit_rules(&decide, PV_RULE_DIRECT, PV_JOIN_DIRECT);
     emit->plan_entry = pv_emit_count(emit, PVB_DECIDE);
     if (!emit_rules(&decide, PV_RULE_BUILTIN_DENY, PV_JOIN_DENY) && !emit_rules(&decide, PV_RULE_DENY, PV_JOIN_DENY) &&

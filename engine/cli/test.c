@@ -309,7 +309,7 @@ static void run_expect(struct failures *failures, const struct pv_cli_policy *po
 {
     struct pv_cli_request request;
     struct pv_decision *decision;
-    struct pv_error error;
+    struct pv_error error = {0};
     bool agree = true;
     failures->line = pv_sources_place(&policy->made.program->sources, expect->span.file, expect->span.start).line;
     if (make_requests(&request, policy, test, expect, &error) < 0) {

@@ -562,7 +562,7 @@ struct values {
     int64_t time;
 };
 
-static bool is_optional(uint16_t slot)
+static bool is_optional(uint32_t slot)
 {
     return pv_builtin_attrs[slot].flags & PV_ATTR_OPT;
 }
@@ -785,8 +785,9 @@ static struct pv_ir_expr *random_expr(struct policy *p, struct pool *pool, int d
 /* Leaves garbage between objects, so that addresses differ and their order too. */
 static void scatter(struct policy *p, bool wanted)
 {
+    static size_t size; /* not drawn: that would make another policy */
     if (wanted)
-        pv_arena_alloc(p->arena, 1 + (size_t)rand() % 5000);
+        pv_arena_alloc(p->arena, 1 + (size += 1237) % 5000);
 }
 
 static void random_policy(struct policy *p, bool scattered)
@@ -825,28 +826,28 @@ static void random_policy(struct policy *p, bool scattered)
 static void random_values(struct values *v, struct pv_request *request)
 {
     memset(v, 0, sizeof(*v));
-    for (uint16_t slot = 0; slot < PV_N_BUILTIN; slot++) {
+    for (uint32_t slot = 0; slot < PV_N_BUILTIN; slot++) {
         const struct pv_attr_info *info = &pv_builtin_attrs[slot];
         if (slot == PV_A_COMMAND || info->scope == PV_SCOPE_SOURCE || strncmp(info->path, "time.", 5) == 0)
             continue;
         v->present[slot] = !is_optional(slot) || draw(2);
         if (!v->present[slot]) {
-            assert_int_equal(pv_request_set_absent(request, slot), 0);
+            assert_int_equal(pv_request_set_absent(request, (int)slot), 0);
             continue;
         }
         int rc = 0;
         switch (info->type) {
         case PV_T_BOOL:
             v->numbers[slot] = draw(2);
-            rc = pv_request_set_bool(request, slot, v->numbers[slot]);
+            rc = pv_request_set_bool(request, (int)slot, v->numbers[slot]);
             break;
         case PV_T_STRING:
             v->strings[slot] = draw(6) ? PICK(words) : "unheard of";
-            rc = pv_request_set_string(request, slot, v->strings[slot], strlen(v->strings[slot]));
+            rc = pv_request_set_string(request, (int)slot, v->strings[slot], strlen(v->strings[slot]));
             break;
         case PV_T_VERSION:
             v->strings[slot] = PICK(versions);
-            rc = pv_request_set_string(request, slot, v->strings[slot], strlen(v->strings[slot]));
+            rc = pv_request_set_string(request, (int)slot, v->strings[slot], strlen(v->strings[slot]));
             break;
         case PV_T_STRINGS:
             v->n_members[slot] = draw(4);
@@ -854,11 +855,11 @@ static void random_values(struct values *v, struct pv_request *request)
                 const char *word = PICK(words);
                 v->members[slot][i] = (struct pv_str){word, (uint32_t)strlen(word), 0};
             }
-            rc = pv_request_set_strings(request, slot, v->members[slot], v->n_members[slot]);
+            rc = pv_request_set_strings(request, (int)slot, v->members[slot], v->n_members[slot]);
             break;
         default:
             v->numbers[slot] = (int64_t)draw(4) - (info->type == PV_T_INT);
-            rc = pv_request_set_int(request, slot, v->numbers[slot]);
+            rc = pv_request_set_int(request, (int)slot, v->numbers[slot]);
             break;
         }
         assert_int_equal(rc, 0);
