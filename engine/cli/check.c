@@ -52,7 +52,7 @@ static void count(struct totals *totals, const struct pv_cli_policy *policy)
 {
     totals->errors += policy->made.program->diags.n_errors;
     totals->warnings += policy->made.program->diags.n_warnings;
-    totals->unreadable = totals->unreadable || policy->made.program->main == NULL;
+    totals->unreadable = totals->unreadable || pv_cli_policy_unreadable(policy);
 }
 
 static int exit_of(const struct totals *totals, bool strict)

@@ -102,6 +102,8 @@ int pv_cli_policy_compile(struct pv_cli_policy *policy, const char *path, struct
 int pv_cli_policy_open(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options,
                        bool unverified);
 void pv_cli_policy_close(struct pv_cli_policy *policy);
+/* The file that was named could not be read at all: the caller's error, and none of a policy. */
+bool pv_cli_policy_unreadable(const struct pv_cli_policy *policy);
 /* The diagnostics for people, errors alone or all. */
 void pv_cli_policy_complain(struct pv_cli_policy *policy, FILE *out, bool warnings);
 

@@ -145,7 +145,7 @@ int pv_cli_compile(int argc, char **argv)
         pv_cli_policy_complain(&policy, stderr, true);
         if (policy.bundle)
             code = compile(&policy, &arguments);
-        else if (policy.made.program->main)
+        else if (!pv_cli_policy_unreadable(&policy))
             code = PV_CLI_FINDING;
         pv_cli_policy_close(&policy);
     }

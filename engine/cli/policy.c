@@ -114,6 +114,11 @@ int pv_cli_policy_compile(struct pv_cli_policy *policy, const char *path, struct
     return rc < 0 ? -1 : 0;
 }
 
+bool pv_cli_policy_unreadable(const struct pv_cli_policy *policy)
+{
+    return policy->made.program->sources.n_files == 0; /* text that is refused is registered all the same */
+}
+
 void pv_cli_policy_complain(struct pv_cli_policy *policy, FILE *out, bool warnings)
 {
     struct pv_diags *diags = &policy->made.program->diags;

@@ -328,8 +328,9 @@ static void run_expect(struct failures *failures, const struct pv_cli_policy *po
 /* ---- Files ---- */
 
 struct totals {
-    json_int_t passed, failed;
-    bool broken, unreadable; /* a file has errors, or cannot be read */
+    json_int_t passed, failed; /* tests */
+    json_int_t broken;         /* files with errors */
+    bool unreadable;           /* one of them cannot be read at all */
 };
 
 static void put_tap(json_int_t number, const char *path, const char *name, json_t *rows)
@@ -387,7 +388,7 @@ static int run_test(struct totals *totals, const struct pv_cli_policy *policy, c
     totals->failed += !passed;
     uint32_t line = pv_sources_place(&policy->made.program->sources, test->span.file, test->span.start).line;
     if (format == TAP)
-        put_tap(totals->passed + totals->failed, path, name, failures.rows);
+        put_tap(totals->passed + totals->failed + totals->broken, path, name, failures.rows);
     else if (format == TEXT)
         put_text(path, name, failures.rows);
     else if (json_array_append_new(tests, json_pack("{s:s, s:I, s:b, s:O}", "name", name, "line", (json_int_t)line,
@@ -400,60 +401,93 @@ out:
     return rc;
 }
 
+static json_int_t results(const struct totals *totals)
+{
+    return totals->passed + totals->failed + totals->broken;
+}
+
 /* The tests that stand in the file itself; those of what it imports run when their own file is named. */
+static int run_tests(struct totals *totals, const struct pv_cli_policy *policy, const char *path, enum format format,
+                     json_t *tests)
+{
+    int rc = 0;
+    uint32_t main_file = policy->made.program->main->file;
+    for (uint32_t i = 0; rc == 0 && i < policy->made.ir->n_tests; i++)
+        if (policy->made.ir->tests[i].span.file == main_file)
+            rc = run_test(totals, policy, &policy->made.ir->tests[i], path, format, tests);
+    return rc;
+}
+
+static void put_broken(struct totals *totals, struct pv_cli_policy *policy, const char *path, enum format format)
+{
+    totals->broken++;
+    totals->unreadable = totals->unreadable || pv_cli_policy_unreadable(policy);
+    pv_cli_policy_complain(policy, stderr, false);
+    if (format != TAP)
+        return;
+    printf("not ok %lld - ", (long long)results(totals));
+    pv_cli_put(stdout, path, strlen(path));
+    printf(": it has errors\n");
+}
+
 static int run_file(struct totals *totals, const char *path, struct arguments *arguments, json_t *files)
 {
     struct pv_cli_policy policy;
-    json_t *tests = json_array();
+    json_t *tests = json_array(), *diagnostics = json_array();
     int rc = 0;
     if (pv_cli_policy_compile(&policy, path, &arguments->policy_options, PV_COMPILE_EVALUATE) < 0) {
         json_decref(tests);
+        json_decref(diagnostics);
         return -1;
     }
-    if (!policy.bundle) {
-        pv_cli_policy_complain(&policy, stderr, false);
-        totals->broken = true;
-        totals->unreadable = totals->unreadable || !policy.made.program->main;
-    } else {
-        uint32_t main_file = policy.made.program->main->file;
-        for (uint32_t i = 0; rc == 0 && i < policy.made.ir->n_tests; i++)
-            if (policy.made.ir->tests[i].span.file == main_file)
-                rc = run_test(totals, &policy, &policy.made.ir->tests[i], path, arguments->format, tests);
-        if (json_array_append_new(
-                files, json_pack("{s:o, s:O}", "file", pv_cli_json_text(path, strlen(path)), "tests", tests)) != 0)
-            rc = -1;
-    }
-    if (rc < 0)
+    if (policy.bundle)
+        rc = run_tests(totals, &policy, path, arguments->format, tests);
+    else
+        put_broken(totals, &policy, path, arguments->format);
+    if (rc == 0 && !policy.bundle)
+        rc = pv_cli_diags_json(diagnostics, &policy.made.program->diags);
+    json_t *row = json_pack("{s:o, s:o, s:o}", "file", pv_cli_json_text(path, strlen(path)), "tests", tests,
+                            "diagnostics", diagnostics);
+    if (json_array_append_new(files, row) != 0 || rc < 0) {
         pv_cli_error("out of memory");
-    json_decref(tests);
+        rc = -1;
+    }
     pv_cli_policy_close(&policy);
     return rc;
+}
+
+static void put_totals(const struct totals *totals, enum format format, json_t *files)
+{
+    if (format == JSON) {
+        json_t *output = pv_cli_object("test");
+        json_object_set(output, "files", files);
+        json_object_set_new(output, "passed", json_integer(totals->passed));
+        json_object_set_new(output, "failed", json_integer(totals->failed));
+        pv_cli_print_json(stdout, output);
+    } else if (format == TAP) {
+        printf("1..%lld\n", (long long)results(totals));
+    } else if (results(totals)) {
+        printf("%lld passed, %lld failed", (long long)totals->passed, (long long)totals->failed);
+        if (totals->broken)
+            printf(", %lld file%s with errors", (long long)totals->broken, totals->broken == 1 ? "" : "s");
+        putchar('\n');
+    }
 }
 
 static int run_files(const struct pv_cli_files *paths, struct arguments *arguments)
 {
     struct totals totals = {0};
     json_t *files = json_array();
+    int rc = 0;
     if (arguments->format == TAP)
         puts("TAP version 13");
-    for (size_t i = 0; i < paths->n; i++) {
-        if (run_file(&totals, paths->paths[i], arguments, files) < 0) {
-            json_decref(files);
-            return PV_CLI_ERROR;
-        }
-    }
-    if (arguments->format == JSON) {
-        json_t *output = pv_cli_object("test");
-        json_object_set(output, "files", files);
-        json_object_set_new(output, "passed", json_integer(totals.passed));
-        json_object_set_new(output, "failed", json_integer(totals.failed));
-        pv_cli_print_json(stdout, output);
-    } else if (arguments->format == TAP) {
-        printf("1..%lld\n", (long long)(totals.passed + totals.failed));
-    } else if (totals.passed || totals.failed) {
-        printf("%lld passed, %lld failed\n", (long long)totals.passed, (long long)totals.failed);
-    }
+    for (size_t i = 0; rc == 0 && i < paths->n; i++)
+        rc = run_file(&totals, paths->paths[i], arguments, files);
+    if (rc == 0)
+        put_totals(&totals, arguments->format, files);
     json_decref(files);
+    if (rc != 0)
+        return PV_CLI_ERROR; /* said */
     if (totals.unreadable)
         return pv_cli_finish(PV_CLI_ERROR);
     if (totals.broken || totals.failed)
