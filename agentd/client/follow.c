@@ -87,6 +87,13 @@ static void end(struct follow *f, int status, const char *outcome, const char *t
     f->status = status;
     f->outcome = outcome;
     snprintf(f->text, sizeof(f->text), "%s", text ? text : "");
+    /* A package manager's explanation has its newlines escaped on its way through the agent. */
+    for (char *at = f->text; (at = strstr(at, "\\x0a"));) {
+        *at = '\n';
+        memmove(at + 1, at + 4, strlen(at + 4) + 1);
+    }
+    for (size_t len = strlen(f->text); len > 0 && f->text[len - 1] == '\n'; len--)
+        f->text[len - 1] = '\0';
 }
 
 static const char *text_of(const json_t *object, const char *key)
@@ -434,6 +441,21 @@ static int failed_to_send(const struct pv_selfserve *self, int result, const cha
     }
 }
 
+/* Whether the verdict, which was shown, has said already what the result says. */
+static bool was_said(const struct follow *f)
+{
+    size_t i;
+    json_t *text;
+    if (!*f->text || strcmp(f->text, text_of(f->verdict, "text")) == 0)
+        return true;
+    json_array_foreach(json_object_get(json_object_get(f->verdict, "decision"), "because"), i, text)
+    {
+        if (strcmp(f->text, json_string_value(text)) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The last lines for people. */
 static void show_end(struct follow *f)
 {
@@ -453,11 +475,9 @@ static void show_end(struct follow *f)
             pv_show_nearest(&f->paper, f->verdict, f->rows);
         return;
     }
-    const char *said = text_of(f->verdict, "text");
-    bool again = strcmp(f->text, said) == 0; /* the verdict was shown with it */
     if (strcmp(f->outcome, "done") == 0 && !self->packages)
         return; /* its output has spoken */
-    if (strcmp(f->outcome, "denied") == 0 && f->shown && (again || !*f->text))
+    if (strcmp(f->outcome, "denied") == 0 && f->shown && was_said(f))
         return;
     enum pv_ink ink = f->status == 0 ? PV_INK_GOOD : PV_INK_BAD;
     const char *word = strcmp(f->outcome, "nothing") == 0         ? "nothing to do"
@@ -469,11 +489,13 @@ static void show_end(struct follow *f)
     pv_ink(&f->paper, ink, word);
     if (strcmp(f->outcome, "done") == 0 && f->status)
         fprintf(f->paper.stream, " (status %d)", f->status);
-    if (*f->text) {
+    if (*f->text && !strchr(f->text, '\n')) {
         fputs(": ", f->paper.stream);
         pv_text_print(f->paper.stream, f->text);
     }
     fputc('\n', f->paper.stream);
+    if (strchr(f->text, '\n'))
+        pv_show_text(&f->paper, f->text);
     fflush(f->paper.stream);
 }
 

@@ -11,7 +11,11 @@
 
 #include "agentd/client/text.h"
 
-enum { BAR = 24, NARROW = 50 /* columns below which there is no bar, only the number */ };
+enum {
+    BAR = 24,
+    NARROW = 50, /* columns below which there is no bar, only the number */
+    STEP = 25,   /* per cent between two lines where there is no terminal */
+};
 
 static size_t terminal_columns(FILE *stream)
 {
@@ -27,6 +31,7 @@ void pv_progress_open(struct pv_progress *progress, FILE *stream)
     memset(progress, 0, sizeof(*progress));
     progress->stream = stream;
     progress->percent = -1;
+    progress->told = -STEP;
     progress->terminal = isatty(fileno(stream)) && term && *term && strcmp(term, "dumb") != 0;
 }
 
@@ -58,13 +63,18 @@ void pv_progress_show(struct pv_progress *progress, int percent, const char *tex
     if (!safe)
         return;
     bool changed = strcmp(safe, progress->text) != 0;
+    /* It starts anew with each phase: fetching, then running. */
+    bool step = percent < progress->told || percent >= progress->told + STEP;
     progress->percent = percent;
     snprintf(progress->text, sizeof(progress->text), "%s", safe);
     if (progress->terminal) {
         draw(progress, safe);
         progress->shown = true;
     } else if (changed && *safe && percent >= 0) {
-        fprintf(progress->stream, "  %3d%%  %s\n", percent, safe);
+        if (step)
+            fprintf(progress->stream, "  %3d%%  %s\n", percent, safe);
+        if (step)
+            progress->told = percent;
     } else if (changed && *safe) {
         fprintf(progress->stream, "  %s\n", safe);
     }

@@ -264,6 +264,7 @@ static int take_explained(struct pv_selfserve *self)
             return pv_end_with(self, PV_EXIT_USAGE, "usage", "explain run: the command is missing");
     }
     take_command(self);
+    self->run = run;
     return run ? take_options(self) : 0;
 }
 
@@ -379,6 +380,7 @@ int main(int argc, char **argv)
         self.packages = true;
         break;
     case KIND_RUN:
+        self.run = true;
         take_command(&self);
         status = take_options(&self);
         break;

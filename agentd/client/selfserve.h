@@ -42,6 +42,7 @@ struct pv_selfserve {
     enum pv_verb verb;
     const char *command; /* "" for rights and history */
     bool packages;       /* the arguments are package names: its output is the package manager's */
+    bool run;            /* a command of the policy's: its output is what the user is after */
     char **words;        /* the arguments, then options of a `run` command taken out of them */
     uint32_t n_words;
     struct pv_wire_option options[PV_REQUEST_OPTIONS_MAX];
@@ -72,6 +73,9 @@ void pv_paper_open(struct pv_paper *paper, FILE *stream);
 /* Writes text of the server's, escaped, in a colour where there are colours. */
 void pv_ink(const struct pv_paper *paper, enum pv_ink ink, const char *text);
 
+/* A text of the server's on lines of its own, indented. */
+void pv_show_text(const struct pv_paper *paper, const char *text);
+
 /* A decision and the operations that came with it. */
 void pv_show_verdict(const struct pv_paper *paper, const struct pv_selfserve *self, const json_t *verdict,
                      const json_t *operations);
@@ -88,6 +92,7 @@ struct pv_progress {
     bool shown;    /* the bar stands on the terminal now */
     char text[256];
     int percent;
+    int told; /* the percentage of the last line */
 };
 void pv_progress_open(struct pv_progress *progress, FILE *stream);
 /* `percent` -1: not known. `text` is the server's. */

@@ -56,11 +56,22 @@ static bool is(const json_t *object, const char *key, const char *value)
     return strcmp(text_of(object, key), value) == 0;
 }
 
+/* A text, which may have lines, each behind the lead. */
 static void line(const struct pv_paper *paper, const char *lead, const char *text)
 {
-    fputs(lead, paper->stream);
-    pv_text_print(paper->stream, text);
-    fputc('\n', paper->stream);
+    do {
+        size_t len = strcspn(text, "\n");
+        char *safe = pv_text_safe(text, len, false);
+        fprintf(paper->stream, "%s%s\n", lead, safe ? safe : "");
+        free(safe);
+        text += len;
+        text += strspn(text, "\n");
+    } while (*text);
+}
+
+void pv_show_text(const struct pv_paper *paper, const char *text)
+{
+    line(paper, "  ", text);
 }
 
 /* ---- Tables ---- */
@@ -147,11 +158,16 @@ static void rule_names(const json_t *decision, char *out, size_t size)
     }
 }
 
-static void show_because(const struct pv_paper *paper, const char *lead, const json_t *decision)
+/* Each reason once, and not again what `said` says. */
+static void show_because(const struct pv_paper *paper, const char *lead, const json_t *decision, const char *said)
 {
     size_t i;
     json_t *text;
-    json_array_foreach(json_object_get(decision, "because"), i, text) line(paper, lead, json_string_value(text));
+    json_array_foreach(json_object_get(decision, "because"), i, text)
+    {
+        if (strcmp(json_string_value(text), said) != 0)
+            line(paper, lead, json_string_value(text));
+    }
 }
 
 /* What will be done with a package, in the words of its user. */
@@ -198,19 +214,25 @@ static void show_operations(const struct pv_paper *paper, const json_t *operatio
     print_table(paper, &table, "  ", false);
 }
 
-static void show_duties(const struct pv_paper *paper, const json_t *duties)
+static void show_texts(const struct pv_paper *paper, const char *lead, const json_t *texts)
 {
-    static const struct {
-        const char *key, *text;
-    } lists[] = {{"approval", "  needs the approval of "}, {"windows", "  only during "}, {"notices", "  note: "}};
-    if (pv_message_bool(duties, "reason"))
-        fputs("  needs a reason (--reason)\n", paper->stream);
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        size_t k;
-        json_t *text;
-        json_array_foreach(json_object_get(duties, lists[i].key), k, text)
-            line(paper, lists[i].text, json_string_value(text));
+    size_t i;
+    json_t *text;
+    json_array_foreach(texts, i, text)
+    {
+        line(paper, lead, json_string_value(text));
     }
+}
+
+static void show_duties(const struct pv_paper *paper, const json_t *duties, bool asked)
+{
+    if (asked && pv_message_bool(duties, "reason"))
+        fputs("  needs a reason (--reason)\n", paper->stream);
+    if (asked) {
+        show_texts(paper, "  needs the approval of ", json_object_get(duties, "approval"));
+        show_texts(paper, "  only during ", json_object_get(duties, "windows"));
+    }
+    show_texts(paper, "  note: ", json_object_get(duties, "notices"));
 }
 
 void pv_show_verdict(const struct pv_paper *paper, const struct pv_selfserve *self, const json_t *verdict,
@@ -223,11 +245,16 @@ void pv_show_verdict(const struct pv_paper *paper, const struct pv_selfserve *se
     char names[2000];
     rule_names(decision, names, sizeof(names));
 
+    /* What the command prints is what its user is after: permission goes without saying. */
+    if (self->run && !denied && !direct && !asked && !self->verbose && !self->dry_run) {
+        show_texts(paper, "note: ", json_object_get(json_object_get(decision, "obligations"), "notices"));
+        return;
+    }
     pv_ink(paper, denied ? PV_INK_BAD : PV_INK_GOOD,
            denied   ? (asked ? "would be denied" : "denied")
            : direct ? "not brokered"
                     : (asked ? "would be allowed" : "allowed"));
-    fputs(": ", paper->stream);
+    fputs(self->run ? ": run " : ": ", paper->stream);
     pv_text_print(paper->stream, self->command);
     for (uint32_t i = 0; i < self->n_words; i++) {
         fputc(' ', paper->stream);
@@ -236,7 +263,7 @@ void pv_show_verdict(const struct pv_paper *paper, const struct pv_selfserve *se
     fputc('\n', paper->stream);
     if (*text)
         line(paper, "  ", text);
-    show_because(paper, "  ", decision);
+    show_because(paper, "  ", decision, text);
     if (*names)
         line(paper, direct || !denied ? "  by " : "  by rule ", names);
     else if (denied && pv_message_bool(decision, "default") && !*text)
@@ -244,8 +271,8 @@ void pv_show_verdict(const struct pv_paper *paper, const struct pv_selfserve *se
     /* A denial lists operations only where the plan has some that were not asked for. */
     if (!denied || pv_message_bool(verdict, "planned"))
         show_operations(paper, operations);
-    if (!denied && !direct && asked)
-        show_duties(paper, json_object_get(decision, "obligations"));
+    if (!denied && !direct)
+        show_duties(paper, json_object_get(decision, "obligations"), asked);
 }
 
 /* ---- Explanations ---- */
@@ -253,6 +280,12 @@ void pv_show_verdict(const struct pv_paper *paper, const struct pv_selfserve *se
 static bool clause_decides(const json_t *clause)
 {
     return !is(clause, "kind", "duty");
+}
+
+/* What could be otherwise: not the command that was asked about, nor that somebody asks. */
+static bool clause_may_change(const json_t *clause)
+{
+    return clause_decides(clause) && !is(clause, "kind", "commands") && !is(clause, "text", "everyone");
 }
 
 static void show_clauses(const struct pv_paper *paper, const json_t *clauses)
@@ -276,14 +309,20 @@ static void show_difference(const struct pv_paper *paper, const json_t *message)
     bool for_it = is(rule, "effect", "allow") || is(rule, "effect", "direct"), matched = is(message, "truth", "true");
     if (for_it == matched || is(rule, "effect", "require"))
         return;
-    fputs(for_it ? "    it would allow this if this held:\n"
-                 : "    it would not stand in the way if one of these did not hold:\n",
-          paper->stream);
+    bool told = false;
     size_t i;
     json_t *clause;
-    json_array_foreach(json_object_get(message, "clauses"), i,
-                       clause) if (clause_decides(clause) && (for_it ? !is(clause, "truth", "true") : true))
+    json_array_foreach(json_object_get(message, "clauses"), i, clause)
+    {
+        if (for_it ? !clause_decides(clause) || is(clause, "truth", "true") : !clause_may_change(clause))
+            continue;
+        if (!told)
+            fputs(for_it ? "    it would allow this if this held:\n"
+                         : "    it would not stand in the way if one of these did not hold:\n",
+                  paper->stream);
+        told = true;
         line(paper, "      ", text_of(clause, "text"));
+    }
 }
 
 void pv_show_nearest(const struct pv_paper *paper, const json_t *verdict, const json_t *rules)
@@ -306,7 +345,8 @@ void pv_show_nearest(const struct pv_paper *paper, const json_t *verdict, const 
         if (*text_of(message, "title"))
             line(paper, "    ", text_of(message, "title"));
         show_clauses(paper, json_object_get(message, "clauses"));
-        show_because(paper, "    because: ", message);
+        if (!is(message, "truth", "true") || !denied) /* else it stands above */
+            show_because(paper, "    because: ", message, "");
         if (denied)
             show_difference(paper, message);
     }
@@ -354,6 +394,8 @@ static void add_right(struct table *table, const json_t *message)
         const char *text = text_of(clause, "text");
         if (is(clause, "kind", "subject") || is(clause, "kind", "duty"))
             continue;
+        if (is(clause, "kind", "commands"))
+            text += strncmp(text, "to ", 3) == 0 ? 3 : 0;
         if (is(clause, "kind", "commands") || is(clause, "kind", "object") || is(clause, "kind", "sources"))
             add_clause(what, sizeof(what), text);
         else

@@ -239,7 +239,7 @@ exits 77
 sent '[.request.verb,.request.command,.request.arguments]' '["explain","install",["nmap"]]'
 says out "would be denied: install nmap"
 says out "deny rule, which matches: no-sniffers (workstations.policy:41)"
-says out "because: Network tools need NetOps"
+[ "$(grep -c "Network tools need NetOps" "$dir/out")" -eq 1 ] || fail "the reason is not told once"
 says out "it would not stand in the way if one of these did not hold:"
 says out "allow rule, which does not match: dev-tools (workstations.policy:33)"
 says out "    no   dev"
