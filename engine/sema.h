@@ -124,6 +124,12 @@ struct pv_reach {
     uint32_t n, n_packages, n_sources;
 };
 
+/* A window with the windows that it uses written out. */
+struct pv_window_size {
+    uint32_t depth; /* of the longest chain, itself included */
+    uint32_t cost;  /* terms */
+};
+
 /* A growing text; its bytes are reused, pv_sema_text_end() interns them. */
 struct pv_writer {
     char *bytes;
@@ -168,7 +174,9 @@ struct pv_sema {
     struct pv_writer writer;
     struct pv_map globs; /* canonical text -> struct pv_ir_glob */
     size_t sets_capacity, windows_capacity, rules_capacity, tests_capacity, asserts_capacity;
-    uint64_t set_work; /* members copied so far */
+    uint64_t set_work;                   /* members copied so far */
+    struct pv_window_size *window_sizes; /* by index in the IR */
+    struct pv_map zones;                 /* names of zones that are written */
 
     /* rules */
     struct pv_map rule_ids; /* id text -> struct pv_rule_id */

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define MAX_SET_WORK (UINT64_C(1) << 25) /* members copied in one compilation */
+#define MAX_SET_WORK (UINT64_C(1) << 22) /* members copied in one compilation */
 
 /* A set while it is collected. `seen` is used once another set is included: only that brings the same member often. */
 struct collector {

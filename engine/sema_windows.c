@@ -5,19 +5,8 @@
 
 #include <string.h>
 
-#define MAX_ZONE 255u
-
-static struct pv_ir_window *add(struct pv_sema *sema, uint32_t *index)
-{
-    struct pv_ir *ir = sema->ir;
-    ir->windows = pv_arena_grow(sema->arena, ir->windows, ir->n_windows, &sema->windows_capacity, ir->n_windows + 1u,
-                                sizeof *ir->windows);
-    *index = ir->n_windows;
-    struct pv_ir_window *window = &ir->windows[ir->n_windows++];
-    memset(window, 0, sizeof *window);
-    window->name.ptr = window->zone.ptr = "";
-    return window;
-}
+#define MAX_ZONE 255u       /* bytes of a zone's name */
+#define MAX_COST (1u << 16) /* terms of a window, with the windows that it uses written out */
 
 /* ---- Zones ---- */
 
@@ -45,7 +34,13 @@ static bool zone_is_well_formed(struct pv_text zone)
 
 bool pv_sema_zone(struct pv_sema *sema, const struct pv_ast_string *zone)
 {
-    if (!zone->text.ptr || zone_is_well_formed(zone->text))
+    if (!zone->text.ptr)
+        return true;
+    size_t before = sema->zones.n;
+    *pv_map_put(&sema->zones, sema->arena, zone->text.ptr) = sema;
+    if (sema->zones.n > before && before == PVB_MAX_ZONES - 2) /* zones without a name take two places at most */
+        pv_report(sema->diags, PV_DIAG_TOO_COMPLEX, zone->span, "a policy has at most %u zones", PVB_MAX_ZONES - 2);
+    if (zone_is_well_formed(zone->text))
         return true;
     struct pv_diag *diag =
         pv_report(sema->diags, PV_DIAG_BAD_ZONE, zone->span, "`%s` is not the name of a time zone", zone->text.ptr);
@@ -152,30 +147,72 @@ static bool lower_alternative(struct pv_sema *sema, struct pv_ast_alternative *a
 
 /* ---- Windows ---- */
 
-static void set_zone(struct pv_ir_window *window, const struct pv_ast_window *ast)
+/* How long a chain of windows an alternative starts, and how many terms it has as a tree. */
+static void measure(const struct pv_sema *sema, const struct pv_ir_window_alt *alt, struct pv_window_size *size)
 {
-    window->zone_host = ast->zone_host;
-    window->zone = pv_ir_str(ast->zone.text);
+    const uint32_t used[] = {alt->ref, alt->except};
+    uint64_t cost = (uint64_t)size->cost + 1 + alt->n_days + alt->n_dates + alt->n_clocks;
+    for (int i = 0; i < 2; i++) {
+        if (used[i] == UINT32_MAX)
+            continue;
+        const struct pv_window_size *below = &sema->window_sizes[used[i]];
+        cost += below->cost;
+        if (size->depth <= below->depth)
+            size->depth = below->depth + 1;
+    }
+    size->cost = cost > UINT32_MAX ? UINT32_MAX : (uint32_t)cost;
+}
+
+static bool fits(struct pv_sema *sema, const struct pv_window_size *size, struct pv_span span)
+{
+    if (size->depth > PVB_MAX_WINDOWS)
+        pv_report(sema->diags, PV_DIAG_TOO_COMPLEX, span, "this starts a chain of more than %u windows",
+                  PVB_MAX_WINDOWS);
+    else if (size->cost > MAX_COST)
+        pv_report(sema->diags, PV_DIAG_TOO_COMPLEX, span,
+                  "with the windows that it uses written out, this has more than %u terms", MAX_COST);
+    else
+        return true;
+    return false;
+}
+
+/* Adds a window to the IR. false: it is too large (told). */
+static bool add(struct pv_sema *sema, const struct pv_ast_window *ast, struct pv_text name,
+                struct pv_ir_window_alt *alts, uint32_t n_alts, struct pv_span span, uint32_t *index)
+{
+    struct pv_ir *ir = sema->ir;
+    struct pv_window_size size = {.depth = 1};
+    for (uint32_t i = 0; i < n_alts; i++)
+        measure(sema, &alts[i], &size);
+    if (!fits(sema, &size, span))
+        return false;
+    size_t capacity = sema->windows_capacity;
+    ir->windows = pv_arena_grow(sema->arena, ir->windows, ir->n_windows, &sema->windows_capacity, ir->n_windows + 1u,
+                                sizeof *ir->windows);
+    sema->window_sizes = pv_arena_grow(sema->arena, sema->window_sizes, ir->n_windows, &capacity, ir->n_windows + 1u,
+                                       sizeof *sema->window_sizes);
+    *index = ir->n_windows;
+    sema->window_sizes[ir->n_windows] = size;
+    ir->windows[ir->n_windows++] = (struct pv_ir_window){.name = pv_ir_str(name),
+                                                         .zone = pv_ir_str(ast->zone.text),
+                                                         .zone_host = ast->zone_host,
+                                                         .alts = alts,
+                                                         .n_alts = n_alts};
+    return true;
 }
 
 /* The window that `except` takes away: a named one, or one made for it, in the same zone. */
 static bool lower_except(struct pv_sema *sema, const struct pv_ast_window *ast, uint32_t *index)
 {
-    struct pv_ir_window_alt alt;
     *index = UINT32_MAX;
     if (!ast->except)
         return true;
-    if (!lower_alternative(sema, ast->except, &alt))
+    struct pv_ir_window_alt *alt = PV_NEW(sema->arena, struct pv_ir_window_alt);
+    if (!lower_alternative(sema, ast->except, alt))
         return false;
-    if (alt.ref != UINT32_MAX) {
-        *index = alt.ref;
-        return true;
-    }
-    struct pv_ir_window *window = add(sema, index);
-    set_zone(window, ast);
-    window->alts = PV_NEW(sema->arena, struct pv_ir_window_alt);
-    window->alts[0] = alt;
-    window->n_alts = 1;
+    if (alt->ref == UINT32_MAX)
+        return add(sema, ast, (struct pv_text){NULL, 0}, alt, 1, ast->except->span, index);
+    *index = alt->ref;
     return true;
 }
 
@@ -194,14 +231,7 @@ static void lower(struct pv_sema *sema, struct pv_named *named)
         good = lower_alternative(sema, alternative, &alts[n_alts]) && good;
         alts[n_alts++].except = except;
     }
-    named->poisoned = !good;
-    if (!good)
-        return;
-    struct pv_ir_window *window = add(sema, &named->window);
-    set_zone(window, ast);
-    window->name = pv_ir_str(named->text);
-    window->alts = alts;
-    window->n_alts = n_alts;
+    named->poisoned = !good || !add(sema, ast, named->text, alts, n_alts, named->span, &named->window);
 }
 
 static void collect_use(struct pv_sema *sema, struct pv_named *user, struct pv_ast_alternative *alternative)
