@@ -67,6 +67,8 @@ void pv_emit_use_set(struct pv_emit *emit, const struct pv_ir_set *set)
         pv_emit_intern(emit, set->members[i]);
     for (uint32_t i = 0; i < set->n_globs; i++)
         pv_emit_intern(emit, set->globs[i].text);
+    if (set->except)
+        pv_emit_use_set(emit, set->except);
 }
 
 /* ---- The freeze ---- */
@@ -295,14 +297,14 @@ static bool same_rows(const struct pv_emit *emit, enum pvb_section section, uint
 
 static bool same_set(const struct pv_emit *emit, const struct pvb_set *a, const struct pvb_set *b)
 {
-    return a->name == b->name && a->n_members == b->n_members && a->n_globs == b->n_globs &&
+    return a->name == b->name && a->except == b->except && a->n_members == b->n_members && a->n_globs == b->n_globs &&
            same_rows(emit, PVB_SET_MEMBERS, a->first_member, b->first_member, a->n_members) &&
            same_rows(emit, PVB_SET_GLOBS, a->first_glob, b->first_glob, a->n_globs);
 }
 
 static uint64_t hash_set(const struct pv_emit *emit, const struct pvb_set *set)
 {
-    uint64_t hash = set->name;
+    uint64_t hash = set->name ^ (uint64_t)set->except << 32;
     for (uint32_t i = 0; i < set->n_members; i++)
         hash = (hash ^ *u32_rows(emit, PVB_SET_MEMBERS, set->first_member + i)) * 0x9e3779b97f4a7c15u;
     for (uint32_t i = 0; i < set->n_globs; i++)
@@ -315,7 +317,8 @@ static uint32_t add_set(struct pv_emit *emit, const struct pv_ir_set *set, uint3
 {
     struct pvb_set row = {.name = final_of(emit, set->name),
                           .first_member = pv_emit_count(emit, PVB_SET_MEMBERS),
-                          .first_glob = pv_emit_count(emit, PVB_SET_GLOBS)};
+                          .first_glob = pv_emit_count(emit, PVB_SET_GLOBS),
+                          .except = set->except ? emit->set_index[set->except->index] : PVB_NONE};
     for (uint32_t i = 0; i < set->n_members; i++) {
         uint32_t member = final_of(emit, set->members[i]);
         *(uint32_t *)pv_emit_row(emit, PVB_SET_MEMBERS) = member;

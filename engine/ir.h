@@ -29,7 +29,8 @@ struct pv_ir_set {
     uint32_t n_members;
     struct pv_ir_glob *globs;
     uint32_t n_globs;
-    uint32_t index; /* place in pv_ir.sets */
+    const struct pv_ir_set *except; /* whose elements do not belong, used before this set, without `except`; or NULL */
+    uint32_t index;                 /* place in pv_ir.sets */
 };
 
 /* Attributes beyond the built-in ones; slot = PV_N_BUILTIN + index. */

@@ -148,24 +148,43 @@ static struct pv_ir_expr *name_matches(struct pv_sema *sema, struct pv_ast_objec
     return NULL;
 }
 
-/* Whether a package that pulled this one in is what an object says, given the test of names: the same test over
- * package.wanted_by. */
-static struct pv_ir_expr *wanted_by_matches(struct pv_sema *sema, const struct pv_ir_expr *name_test)
+/* The names that a test of package.name accepts. */
+static struct pv_ir_set *names_of(struct pv_sema *sema, const struct pv_ir_expr *name_test)
 {
+    struct pv_text name = {name_test->string.ptr, name_test->string.len};
     struct pv_ir_set *set;
     switch (name_test->kind) {
-    case PV_IR_STR:
-        return pv_ir_string_has(sema, PV_A_PACKAGE_WANTED_BY,
-                                (struct pv_text){name_test->string.ptr, name_test->string.len}, name_test->span);
+    case PV_IR_STR: return pv_sema_set_of(sema, &name, 1);
     case PV_IR_LIKE:
         set = pv_sema_set_of(sema, NULL, 0);
         set->globs = PV_NEW(sema->arena, struct pv_ir_glob);
         set->globs[set->n_globs++] = *name_test->glob;
-        return pv_ir_in_set(sema, PV_IR_OVERLAPS, PV_A_PACKAGE_WANTED_BY, set, name_test->span);
-    default:
-        return pv_ir_in_set(sema, PV_IR_OVERLAPS, PV_A_PACKAGE_WANTED_BY, sema->ir->sets[name_test->set->index],
-                            name_test->span);
+        return set;
+    default: return sema->ir->sets[name_test->set->index];
     }
+}
+
+/* Whether some package that pulled this one in is what an object names, and is not excepted. */
+static struct pv_ir_expr *wanted_by_matches(struct pv_sema *sema, const struct pv_ir_expr *named,
+                                            const struct pv_ir_expr *except)
+{
+    if (named->kind == PV_IR_STR && !except)
+        return pv_ir_string_has(sema, PV_A_PACKAGE_WANTED_BY, (struct pv_text){named->string.ptr, named->string.len},
+                                named->span);
+    struct pv_ir_set *set = names_of(sema, named);
+    if (except) {
+        struct pv_ir_set *rest = pv_sema_set_of(sema, NULL, 0), *taken = names_of(sema, except);
+        pv_sema_use_set(sema, taken);
+        *rest = (struct pv_ir_set){.name = rest->name,
+                                   .members = set->members,
+                                   .n_members = set->n_members,
+                                   .globs = set->globs,
+                                   .n_globs = set->n_globs,
+                                   .except = taken,
+                                   .index = UINT32_MAX};
+        set = rest;
+    }
+    return pv_ir_in_set(sema, PV_IR_OVERLAPS, PV_A_PACKAGE_WANTED_BY, set, named->span);
 }
 
 static bool check_dependencies(struct pv_sema *sema, const struct pv_ast_scope *scope, enum pv_scope_use use)
@@ -204,18 +223,15 @@ static bool lower_object(struct pv_sema *sema, const struct pv_ast_scope *scope,
     if (!named || pv_span_is_none(scope->with_dependencies))
         return true;
 
-    /* A plan's installs and upgrades, wanted by a package of the object. That one of several was wanted by is enough;
-     * where some are excepted, none of these may be among them. */
+    /* A plan's installs and upgrades, wanted by a package of the object; one of several is enough. */
     struct pv_span span = scope->with_dependencies;
-    struct pv_ir_expr *plan[2], *wanted = wanted_by_matches(sema, named);
+    struct pv_ir_expr *plan[2], *wanted = wanted_by_matches(sema, named, except);
     n = 0;
     if (sema->install)
         plan[n++] = is_command(sema, sema->install, span);
     if (sema->upgrade)
         plan[n++] = is_command(sema, sema->upgrade, span);
     struct pv_ir_expr *plans = pv_ir_join(sema, PV_IR_OR, plan, n, span);
-    if (except)
-        wanted = pv_ir_join2(sema, PV_IR_AND, wanted, pv_ir_negate(sema, wanted_by_matches(sema, except), span), span);
     struct pv_ir_expr *asked = pv_ir_join2(sema, PV_IR_AND, *commands, *object, scope->object_span);
     *object = pv_ir_join2(sema, PV_IR_OR, asked, pv_ir_join2(sema, PV_IR_AND, plans, wanted, span), scope->object_span);
     *commands = pv_ir_join2(sema, PV_IR_OR, *commands, plans, scope->commands_span);

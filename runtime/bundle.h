@@ -112,6 +112,7 @@ struct pvb_set {
     uint32_t name; /* string, or 0 for an inline set */
     uint32_t first_member, n_members;
     uint32_t first_glob, n_globs;
+    uint32_t except; /* a set before this one, without `except` of its own, whose elements do not belong; or PVB_NONE */
 };
 
 struct pvb_attr {

@@ -76,6 +76,10 @@ static void put_set(struct writer *w, const struct pv_bundle *b, uint32_t set)
     else
         put(w, " set %" PRIu32, set);
     put(w, " (%" PRIu32 " names, %" PRIu32 " globs)", s->n_members, s->n_globs);
+    if (s->except != PVB_NONE) {
+        put(w, " except");
+        put_set(w, b, s->except);
+    }
 }
 
 static void put_order(struct writer *w, uint8_t cmp)

@@ -172,6 +172,8 @@ static int check_sets(struct checker *c)
             return pv_refuse(b, c->error, PVB_SETS, i, "its members are not its own in SET_MEMBERS");
         if (!follows(&next_glob, s->first_glob, s->n_globs, b->n_set_globs))
             return pv_refuse(b, c->error, PVB_SETS, i, "its globs are not its own in SET_GLOBS");
+        if (s->except != PVB_NONE && (s->except >= i || b->sets[s->except].except != PVB_NONE))
+            return pv_refuse(b, c->error, PVB_SETS, i, "what it excepts is not a plain set before it");
         int status = check_ascending(c, PVB_SET_MEMBERS, b->set_members, s->first_member, s->n_members, b->n_strings);
         if (!status)
             status = check_ascending(c, PVB_SET_GLOBS, b->set_globs, s->first_glob, s->n_globs, b->n_globs);

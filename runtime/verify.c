@@ -45,6 +45,8 @@ static void cost_sets(struct verifier *v)
         v->set_cost[i] = bits(s->n_members);
         for (uint32_t g = s->first_glob; g < s->first_glob + s->n_globs; g++)
             v->set_cost[i] = plus(v->set_cost[i], glob_cost(v->b, v->b->set_globs[g]));
+        if (s->except != PVB_NONE)
+            v->set_cost[i] = plus(v->set_cost[i], v->set_cost[s->except]);
     }
 }
 

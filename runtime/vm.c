@@ -32,9 +32,8 @@ static bool is_constant(const struct pv_str *s, uint32_t string)
     return s->id == string && (string || !s->len);
 }
 
-bool pv_in_set(const struct pv_bundle *bundle, uint32_t set, const struct pv_str *s)
+static bool is_element(const struct pv_bundle *bundle, const struct pvb_set *row, const struct pv_str *s)
 {
-    const struct pvb_set *row = &bundle->sets[set];
     if (s->id || !s->len) {
         const uint32_t *members = bundle->set_members + row->first_member;
         uint32_t low = 0, high = row->n_members;
@@ -53,6 +52,13 @@ bool pv_in_set(const struct pv_bundle *bundle, uint32_t set, const struct pv_str
             return true;
     }
     return false;
+}
+
+bool pv_in_set(const struct pv_bundle *bundle, uint32_t set, const struct pv_str *s)
+{
+    const struct pvb_set *row = &bundle->sets[set];
+    return is_element(bundle, row, s) &&
+           (row->except == PVB_NONE || !is_element(bundle, &bundle->sets[row->except], s));
 }
 
 static bool has_member(const struct pv_value *set, const struct pv_str *s)

@@ -378,8 +378,9 @@ static json_t *sets_json(const struct pv_bundle *bundle)
             names = append(names, string_json(bundle, members[rows[i].first_member + m]));
         for (uint32_t g = 0; patterns && g < rows[i].n_globs; g++)
             patterns = append(patterns, string_json(bundle, globs[set_globs[rows[i].first_glob + g]].text));
-        list = append(list, json_pack("{s:o, s:o, s:o}", "name", optional_json(bundle, rows[i].name), "members", names,
-                                      "patterns", patterns));
+        list = append(list, json_pack("{s:o, s:o, s:o, s:o}", "name", optional_json(bundle, rows[i].name), "members",
+                                      names, "patterns", patterns, "except",
+                                      rows[i].except == PVB_NONE ? json_null() : json_integer(rows[i].except)));
     }
     return list;
 }

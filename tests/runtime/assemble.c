@@ -469,9 +469,12 @@ static void set_statement(struct assembler *a)
     const char *name = word(a);
     struct pvb_set s = {.name = strcmp(name, "-") == 0 ? 0 : string(a, name),
                         .first_member = count(a, PVB_SET_MEMBERS),
-                        .first_glob = count(a, PVB_SET_GLOBS)};
+                        .first_glob = count(a, PVB_SET_GLOBS),
+                        .except = PVB_NONE};
     while (!at_end(a)) {
-        if (next_is(a, "like")) {
+        if (next_is(a, "except")) {
+            s.except = find(a, PVB_SETS, offsetof(struct pvb_set, name), word(a));
+        } else if (next_is(a, "like")) {
             uint32_t g = glob(a, word(a));
             *(uint32_t *)add(a, PVB_SET_GLOBS) = g;
             s.n_globs++;

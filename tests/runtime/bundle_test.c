@@ -81,6 +81,7 @@ static const struct field fields[] = {
     F(PVB_SETS, struct pvb_set, n_members),
     F(PVB_SETS, struct pvb_set, first_glob),
     F(PVB_SETS, struct pvb_set, n_globs),
+    F(PVB_SETS, struct pvb_set, except),
     {PVB_SET_MEMBERS, "at", 0, 4},
     {PVB_SET_GLOBS, "at", 0, 4},
     F(PVB_ATTRS, struct pvb_attr, path),
