@@ -506,17 +506,37 @@ struct pv_ast_object *pv_build_object_set(struct pv_builder *b, struct pv_ast_se
     return object;
 }
 
+static void append_items(struct pv_ast_set *set, struct pv_ast_item *first, struct pv_ast_item *last, uint32_t n)
+{
+    if (set->last)
+        set->last->next = first;
+    else
+        set->first = first;
+    set->last = last;
+    set->n += n;
+}
+
+/* Adds what an object names to a set; `own`, which no set holds, counts as some package. */
+static void append_object(struct pv_builder *b, struct pv_ast_set *set, const struct pv_ast_object *object)
+{
+    if (object->kind == PV_AST_OBJECT_SET) {
+        append_items(set, object->set->first, object->set->last, object->set->n);
+        return;
+    }
+    struct pv_ast_item *item = PV_NEW(b->arena, struct pv_ast_item);
+    item->kind = object->kind == PV_AST_OBJECT_NAME      ? PV_AST_ITEM_NAME
+                 : object->kind == PV_AST_OBJECT_PATTERN ? PV_AST_ITEM_PATTERN
+                                                         : PV_AST_ITEM_STRING;
+    item->text = object->kind == PV_AST_OBJECT_OWN ? pv_intern_z(b->arena, "?") : object->text;
+    item->span = object->span;
+    append_items(set, item, item, 1);
+}
+
 /* `"a", "b"` without braces becomes a set whose `sema` points at itself until pv_build_objects_end() has told the
  * user. */
 struct pv_ast_object *pv_build_objects_comma(struct pv_builder *b, struct pv_ast_object *list,
                                              struct pv_ast_object *one)
 {
-    static const enum pv_ast_item_kind kinds[] = {
-        [PV_AST_OBJECT_STRING] = PV_AST_ITEM_STRING,
-        [PV_AST_OBJECT_PATTERN] = PV_AST_ITEM_PATTERN,
-        [PV_AST_OBJECT_NAME] = PV_AST_ITEM_NAME,
-    };
-    struct pv_ast_object *parts[] = {list->sema ? NULL : list, one};
     struct pv_ast_object *loose = list;
     if (!list->sema) {
         loose = PV_NEW(b->arena, struct pv_ast_object);
@@ -524,25 +544,11 @@ struct pv_ast_object *pv_build_objects_comma(struct pv_builder *b, struct pv_ast
         loose->set = PV_NEW(b->arena, struct pv_ast_set);
         loose->span = list->span;
         loose->sema = loose;
+        append_object(b, loose->set, list);
     }
-    struct pv_list items = {loose->set->first, loose->set->last, loose->set->n};
-    for (size_t i = 0; i < 2; i++) {
-        struct pv_ast_object *part = parts[i];
-        if (!part)
-            continue;
-        if (part->kind == PV_AST_OBJECT_SET || part->kind == PV_AST_OBJECT_OWN)
-            continue;
-        struct pv_ast_item *item = PV_NEW(b->arena, struct pv_ast_item);
-        item->kind = kinds[part->kind];
-        item->text = part->text;
-        item->span = part->span;
-        items = PV_APPEND(items, item);
-    }
+    append_object(b, loose->set, one);
     loose->span = pv_span_join(loose->span, one->span);
     loose->set->span = loose->span;
-    loose->set->first = items.first;
-    loose->set->last = items.last;
-    loose->set->n = items.n;
     return loose;
 }
 

@@ -306,7 +306,7 @@ static void load_file(struct loader *l, uint32_t file)
         .shown = root ? "" : folder_of(arena, source->path),
         .open = true,
     };
-    if (pv_utf8_check(source->text, source->len) < source->len) {
+    if (source->refused) {
         l->files[file].open = false;
         return;
     }

@@ -41,7 +41,7 @@ struct pv_program {
  * 0, or PV_E_NOMEM (then *out is NULL). */
 int pv_load_program(struct pv_arena *arena, const char *path, const struct pv_load_options *options,
                     struct pv_program **out);
-/* The same from text in memory, shown as `path`; imports are looked up beside `path`. The text is borrowed. */
+/* The same from text in memory, shown as `path`; imports are looked up beside `path`. */
 int pv_load_text(struct pv_arena *arena, const char *path, const char *text, size_t len,
                  const struct pv_load_options *options, struct pv_program **out);
 

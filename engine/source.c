@@ -70,6 +70,7 @@ static int add(struct pv_sources *sources, struct pv_source_file *file, uint32_t
     size_t good = pv_utf8_check(file->text, file->len);
     if (good < file->len) {
         *at = (uint32_t)good;
+        file->refused = true;
         return PV_E_SYNTAX;
     }
     return 0;

@@ -35,6 +35,7 @@ struct pv_source_file {
     uint64_t device, inode; /* of the opened file, 0 and 0 for text in memory */
     /* The place that was asked for last, so that asking in order is linear even on a line of megabytes. */
     uint32_t known_line, known_offset, known_column;
+    bool refused; /* not UTF-8, or holds a NUL byte: not to be parsed */
     bool library; /* found in a policy library directory, not beside the file that imports it */
 };
 
@@ -48,10 +49,9 @@ struct pv_sources {
 
 void pv_sources_init(struct pv_sources *sources, struct pv_arena *arena);
 
-/* Registers text that is in memory already; it is borrowed and must outlive the arena's use. It need not be
- * terminated. *file is its index, also when the text is refused (so that the diagnostic can show it).
- * 0; PV_E_LIMIT too long; PV_E_SYNTAX not UTF-8 or holds a NUL byte (*at is the offset of the first such byte);
- * PV_E_NOMEM. */
+/* Registers a copy of text that is in memory already. *file is its index, also when the text is refused (so that the
+ * diagnostic can show it). 0; PV_E_LIMIT too long; PV_E_SYNTAX not UTF-8 or holds a NUL byte (*at is the offset of the
+ * first such byte); PV_E_NOMEM. */
 int pv_sources_add_text(struct pv_sources *sources, const char *path, const char *text, size_t len, uint32_t *file,
                         uint32_t *at);
 /* Opens and reads a regular file. As above, and PV_E_IO with errno set (EISDIR, EINVAL where it is not a regular

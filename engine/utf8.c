@@ -5,6 +5,8 @@
  * code points are closed. */
 #include "engine/source.h"
 
+#include <string.h>
+
 struct range {
     uint32_t first, last;
 };
@@ -153,6 +155,16 @@ size_t pv_utf8_encode(uint32_t c, char out[4])
 size_t pv_utf8_check(const char *text, size_t len)
 {
     for (size_t at = 0; at < len;) {
+        /* Eight bytes at once while they are ASCII and none is NUL, which is nearly always. */
+        uint64_t word;
+        while (len - at >= sizeof word) {
+            memcpy(&word, text + at, sizeof word);
+            if ((word | (word - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080))
+                break;
+            at += sizeof word;
+        }
+        if (at == len)
+            break;
         unsigned char byte = (unsigned char)text[at];
         if (byte == 0)
             return at;
