@@ -134,7 +134,7 @@ static void random_version(char *out, size_t size, const char *near)
 static void test_total_orders(void **state)
 {
     (void)state;
-    for (int order = PV_ORDER_DPKG; order <= PV_ORDER_NUGET; order++) {
+    for (enum pv_order order = PV_ORDER_DPKG; order <= PV_ORDER_NUGET; order++) {
         for (int i = 0; i < 40000; i++) {
             char a[12], b[12], c[12];
             random_version(a, sizeof(a), NULL);
