@@ -102,12 +102,17 @@ static int map_sections(struct pv_bundle *b, size_t len, struct pv_error *error)
     return 0;
 }
 
+/* Sets data, header and sections of `b`, first of all. */
 static int check_layout(struct pv_bundle *b, const void *data, size_t len, struct pv_error *error)
 {
-    if (!data || (uintptr_t)data % 8)
-        return pv_fail(error, PV_E_INVAL, 0, "a bundle must lie at an address that 8 divides");
-    if (len > PVB_MAX_FILE)
-        return pv_fail(error, PV_E_LIMIT, 0, "larger than %u bytes", PVB_MAX_FILE);
+    if (!data || (uintptr_t)data % 8) {
+        pv_fail(error, PV_E_INVAL, 0, "a bundle must lie at an address that 8 divides");
+        return PV_E_INVAL;
+    }
+    if (len > PVB_MAX_FILE) {
+        pv_fail(error, PV_E_LIMIT, 0, "larger than %u bytes", PVB_MAX_FILE);
+        return PV_E_LIMIT;
+    }
     b->data = data;
     b->header = data;
     int status = check_header(b->header, len, error);
@@ -207,11 +212,12 @@ static int load(struct pv_bundle *b, const void *data, size_t len, const struct 
     if (host && host->verify && host->verify(host->context, data, len) != 0)
         return pv_fail(error, PV_E_SIGNATURE, 0, "the signature is missing or not that of this bundle");
     int status = check_layout(b, data, len, error);
-    if (!status && host && host->sha256)
-        status = check_content_hash(b, host, error);
-    if (!status)
-        status = pv_check_tables(b, error);
+    if (status)
+        return status;
+    if (host && host->sha256 && (status = check_content_hash(b, host, error)) != 0)
+        return status;
     uint64_t bound = 0;
+    status = pv_check_tables(b, error);
     if (!status)
         status = pv_verify(b, &bound, &b->clause_bound, error);
     if (!status && bound != b->header->bound)

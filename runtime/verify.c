@@ -222,7 +222,12 @@ static int verify_decide(struct verifier *v, uint64_t *bound)
                        "DECIDE has no instruction to start at");
     uint64_t *worst = calloc(n, sizeof(*worst)); /* by instruction: the longest path from it */
     uint8_t *direct = calloc(n, 1);              /* by instruction: a path from it ends in `direct` */
-    int status = worst && direct ? 0 : pv_fail(v->error, PV_E_NOMEM, 0, "out of memory");
+    int status = 0;
+    if (!worst || !direct) {
+        free(worst);
+        free(direct);
+        return pv_fail(v->error, PV_E_NOMEM, 0, "out of memory");
+    }
     for (uint32_t k = n; !status && k-- > 0;) {
         const struct pvb_insn *i = &b->decide[k];
         const char *why = i->op >= PVB_N_OPS ? "an unknown instruction" : check_operands(b, i);

@@ -192,22 +192,21 @@ enum pv_truth pv_clause_truth(const struct pv_request *request, uint32_t clause)
 {
     assert(clause < request->bundle->n_clauses);
     const struct pvb_insn *i = request->bundle->clause_code + request->bundle->clauses[clause].first_insn;
-    enum pv_truth stack[PVB_MAX_STACK], *top = stack; /* the next free place */
+    enum pv_truth top = PV_UNKNOWN;            /* the value on top of the stack; before the first, nobody's */
+    uint8_t below[PVB_MAX_STACK] = {0}, n = 0; /* and those below it */
     for (;; i++) {
         switch (i->op) {
-        case PVB_OP_END: return top[-1];
-        case PVB_OP_NOT: top[-1] = (enum pv_truth)(PV_TRUE - top[-1]); break;
+        case PVB_OP_END: return top;
+        case PVB_OP_NOT: top = (enum pv_truth)(PV_TRUE - top); break;
         case PVB_OP_AND:
-            top--;
-            if (top[0] < top[-1])
-                top[-1] = top[0];
+            n--;
+            top = below[n] < top ? (enum pv_truth)below[n] : top;
             break;
         case PVB_OP_OR:
-            top--;
-            if (top[0] > top[-1])
-                top[-1] = top[0];
+            n--;
+            top = below[n] > top ? (enum pv_truth)below[n] : top;
             break;
-        default: *top++ = test(request, i);
+        default: below[n++] = (uint8_t)top; top = test(request, i);
         }
     }
 }
