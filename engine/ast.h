@@ -92,7 +92,7 @@ enum pv_ast_literal_kind {
     PV_AST_LIT_DATE,     /* days since 1970-01-01 */
     PV_AST_LIT_CLOCK,    /* seconds of the day, 0 .. 86399 */
     PV_AST_LIT_WEEKDAY,  /* 0 Monday .. 6 Sunday */
-    PV_AST_LIT_SET,      /* in tests: given user.groups = { "a", "b" } */
+    PV_AST_LIT_SET,      /* in tests: given user.groups = { "a", "b" }; strings only, perhaps none */
 };
 
 struct pv_ast_literal {

@@ -245,8 +245,7 @@ static void check_root_import(struct loader *l, const struct pv_file *importer, 
     }
 }
 
-/* Tells `direct` in files that are libraries: all but the root, and not where the whole program has none, as its main
- * file may be a fragment that is checked by itself... which is a library as well. */
+/* Tells `direct` in libraries: files without `policy`, the one that was asked for included. */
 static void check_directs(struct pv_program *program)
 {
     for (uint32_t i = 0; i < program->n_files; i++) {

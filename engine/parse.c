@@ -40,8 +40,7 @@ struct parser {
 
 /* ---- Words for tokens ---- */
 
-/* What a kind of token is called where it was expected. Contextual words are found in the text of the language: each
- * kind's word is listed once. */
+/* The text of kinds that have one. */
 static const char *const words[] = {
     [PV_TOK_POLICY] = "policy",
     [PV_TOK_IMPORT] = "import",
