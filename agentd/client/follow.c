@@ -479,23 +479,36 @@ static void show_end(struct follow *f)
         return; /* its output has spoken */
     if (strcmp(f->outcome, "denied") == 0 && f->shown && was_said(f))
         return;
-    enum pv_ink ink = f->status == 0 ? PV_INK_GOOD : PV_INK_BAD;
-    const char *word = strcmp(f->outcome, "nothing") == 0         ? "nothing to do"
-                       : strcmp(f->outcome, "dry-run") == 0       ? "dry run: nothing was changed"
-                       : strcmp(f->outcome, "done") || !f->status ? f->outcome
-                                                                  : "failed";
     if (strcmp(f->outcome, "direct") == 0)
         return;
-    pv_ink(&f->paper, ink, word);
+    static const struct {
+        const char *outcome, *word;
+    } words[] = {{"nothing", "nothing to do"},
+                 {"dry-run", "dry run: nothing was changed"},
+                 {"usage", "selfserve"},
+                 {"unreachable", "selfserve"},
+                 {"configuration", "selfserve"},
+                 {"denied", "denied"},
+                 {"timeout", "ended by its timeout"},
+                 {"cancelled", "cancelled"},
+                 {"interrupted", "interrupted"}};
+    const char *word = f->status == 0 ? "done" : "failed";
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcmp(words[i].outcome, f->outcome) == 0)
+            word = words[i].word;
+    pv_ink(&f->paper, f->status == 0 ? PV_INK_GOOD : PV_INK_BAD, word);
     if (strcmp(f->outcome, "done") == 0 && f->status)
         fprintf(f->paper.stream, " (status %d)", f->status);
-    if (*f->text && !strchr(f->text, '\n')) {
-        fputs(": ", f->paper.stream);
-        pv_text_print(f->paper.stream, f->text);
-    }
-    fputc('\n', f->paper.stream);
-    if (strchr(f->text, '\n'))
+    if (strchr(f->text, '\n')) {
+        fputc('\n', f->paper.stream);
         pv_show_text(&f->paper, f->text);
+    } else {
+        if (*f->text && strcmp(f->outcome, "nothing") != 0) {
+            fputs(": ", f->paper.stream);
+            pv_text_print(f->paper.stream, f->text);
+        }
+        fputc('\n', f->paper.stream);
+    }
     fflush(f->paper.stream);
 }
 

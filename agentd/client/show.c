@@ -267,7 +267,7 @@ void pv_show_verdict(const struct pv_paper *paper, const struct pv_selfserve *se
     if (*names)
         line(paper, direct || !denied ? "  by " : "  by rule ", names);
     else if (denied && pv_message_bool(decision, "default") && !*text)
-        fputs("  no rule allows it\n", paper->stream);
+        fputs(asked ? "  no rule allows it\n" : "  no rule allows it ('selfserve explain' tells why)\n", paper->stream);
     /* A denial lists operations only where the plan has some that were not asked for. */
     if (!denied || pv_message_bool(verdict, "planned"))
         show_operations(paper, operations);

@@ -293,7 +293,14 @@ EOT
     [ "$(tail -n 1 "$dir/out" | jq -c '[.outcome,.exit,.text]')" = "[\"$outcome\",$wanted,\"the reason\"]" ] || fail "outcome: $(tail -n 1 "$dir/out")"
 done
 
-for case in nothing:0 dry-run:0 timeout:124 cancelled:130 failed:70 interrupted:70; do
+play nothing -- upgrade <<EOT
+$hello
+$submit
+$(result nothing null null '"There is nothing to do."')
+EOT
+exits 0
+says err "nothing to do"
+for case in dry-run:0 timeout:124 cancelled:130 failed:70 interrupted:70; do
     play "outcome ${case%:*}" -- upgrade <<EOT
 $hello
 $submit
