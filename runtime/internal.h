@@ -67,6 +67,9 @@ struct pv_zone;
 struct pv_local {
     int64_t days;   /* since 1970-01-01 */
     int32_t second; /* of the day */
+    /* The offset and how long it holds, so that the next instant nearby is not looked up; zero at first. */
+    int32_t offset;
+    int64_t from, until;
 };
 unsigned pv_days_in_month(int64_t year, unsigned month);
 unsigned pv_weekday(int64_t days); /* 0 Monday .. 6 */
@@ -75,6 +78,7 @@ int pv_zone_parse(struct pv_zone **out, const char *name, const void *data, size
 void pv_zone_free(struct pv_zone *zone);
 size_t pv_zone_memory(const struct pv_zone *zone);
 int32_t pv_zone_offset(const struct pv_zone *zone, int64_t instant); /* seconds east of UTC */
+/* Always of one zone for one struct pv_local. */
 void pv_zone_local(const struct pv_zone *zone, int64_t instant, struct pv_local *out);
 int64_t pv_zone_instant(const struct pv_zone *zone, int64_t days, int32_t second);
 

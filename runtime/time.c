@@ -422,7 +422,13 @@ int32_t pv_zone_offset(const struct pv_zone *zone, int64_t t)
 
 void pv_zone_local(const struct pv_zone *zone, int64_t t, struct pv_local *out)
 {
-    int64_t local = t + pv_zone_offset(zone, t);
+    if (t < out->from || t >= out->until) {
+        struct segment s = segment_at(zone, t);
+        out->offset = s.offset;
+        out->from = s.begin;
+        out->until = s.end;
+    }
+    int64_t local = t + out->offset;
     int64_t second = local % SECONDS_PER_DAY;
     if (second < 0)
         second += SECONDS_PER_DAY;

@@ -3,15 +3,17 @@
  * Work is counted in steps. An instruction is one step, and beyond that
  *   comparing two request strings           PV_MAX_STRING
  *   a glob                                  PV_MAX_STRING * words of its state set
- *   a set of the policy                     bits of its number of members, and each of its globs
+ *   a set of the policy                     bits of its number of members, and each of its globs,
+ *                                           and those of the set that it excepts
  *   a constant in a set attribute           bits of PV_MAX_MEMBERS
  *   a string in a set attribute             bits of PV_MAX_MEMBERS * PV_MAX_STRING
  *   a set attribute against a set           PV_MAX_MEMBERS * the set
  *   two set attributes                      2 * PV_MAX_MEMBERS * PV_MAX_STRING
  *   comparing versions                      2 * PV_MAX_STRING
- *   a window                                1, and for each alternative 1, twice its days and dates, its clock ranges
- * and the windows that it refers to The worst case is that of the longest path; no request of any content takes more.
- */
+ *   a window                                1, and for each alternative 1, twice its days and dates, its
+ *                                           clock ranges, and the windows that it refers to
+ *
+ * The worst case is that of the longest path; no request of any content takes more. */
 #ifndef PROVISO_RUNTIME_VERIFY_H
 #define PROVISO_RUNTIME_VERIFY_H
 
