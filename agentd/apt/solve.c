@@ -92,7 +92,8 @@ static int simulate(struct resolver *v, const char *quiet, struct pv_spawned *ou
     const char **argv = w.text.failed ? NULL : calloc(w.n + 1, sizeof *argv);
     if (!argv) {
         free(w.text.data);
-        return pv_planner_fail(v->failure, PV_PLANNER_INTERNAL, "", "The planner is out of memory.");
+        pv_planner_fail(v->failure, PV_PLANNER_INTERNAL, "", "The planner is out of memory.");
+        return -1;
     }
     const char *at = w.text.data;
     for (size_t i = 0; i < w.n; i++, at += strlen(at) + 1)
