@@ -52,7 +52,9 @@ enum pv_msg {
     /* -> u32 kind (enum pv_planner_kind), u32 verb (enum pv_planner_verb), str root ("/" or an absolute path),
      *    str apt_conf (absolute path of the generated apt.conf of the source set), u32 flags (PV_PLANNER_F_*),
      *    u32 n_sources, n_sources x { str name, i64 priority, bool dependency_only },
-     *    u32 n_packages, n_packages x { str name, str arch (may be empty), str version (may be empty) } */
+     *    u32 n_packages, n_packages x { str name, str arch (may be empty), str version (may be empty) }
+     * The sources must include every one that the set directory lists; n_sources 0 (for removals) uses none of them.
+     * The planner's account must be able to reach the directory of apt_conf and everything in it, and the root. */
     PV_MSG_PLAN_REQUEST = 0x100,
     /* <- one operation of the plan, pv_plan_op_encode() */
     PV_MSG_PLAN_OP = 0x101,
