@@ -197,6 +197,15 @@ static enum pv_order order_of(const struct pv_sema *sema, uint16_t slot)
     return order == PV_ORDER_COMMAND ? sema->command_order : order;
 }
 
+static bool check_version(struct pv_sema *sema, enum pv_order order, struct pv_text text, struct pv_span span)
+{
+    if (text.len <= PV_MAX_STRING && pv_version_valid(order, text.ptr, text.len))
+        return true;
+    pv_report(sema->diags, PV_DIAG_BAD_VERSION, span, "`%s` is not a version that %s orders",
+              text.len <= 64 ? text.ptr : "this", pv_order_name(order));
+    return false;
+}
+
 static struct pv_ir_expr *compare_versions(struct pv_sema *sema, const struct operand *left,
                                            const struct operand *right, enum pv_cmp cmp, struct pv_span span)
 {
@@ -204,11 +213,8 @@ static struct pv_ir_expr *compare_versions(struct pv_sema *sema, const struct op
     struct pv_ir_expr *expr;
     if (right->kind == OPERAND_LITERAL) {
         struct pv_text text = right->literal->text;
-        if (!pv_version_valid(order, text.ptr, text.len)) {
-            pv_report(sema->diags, PV_DIAG_BAD_VERSION, right->expr->span, "`%s` is not a version that %s orders",
-                      text.ptr, pv_order_name(order));
+        if (!check_version(sema, order, text, right->expr->span))
             return NULL;
-        }
         expr = pv_ir_leaf(sema, PV_IR_VER, left->slot, span);
         expr->string = pv_ir_str(text);
     } else {
@@ -677,10 +683,9 @@ bool pv_sema_value(struct pv_sema *sema, uint16_t slot, const struct pv_ast_lite
     }
     if (info->type == PV_T_STRINGS)
         member_strings(sema, literal->set, value);
-    if (info->type == PV_T_VERSION && !pv_version_valid(order_of(sema, slot), literal->text.ptr, literal->text.len)) {
-        pv_report(sema->diags, PV_DIAG_BAD_VERSION, literal->span, "`%s` is not a version that %s orders",
-                  literal->text.ptr, pv_order_name(order_of(sema, slot)));
+    if (literal->text.len > PV_MAX_STRING) {
+        pv_report(sema->diags, PV_DIAG_TEST_GIVEN, literal->span, "a value has at most %u bytes", PV_MAX_STRING);
         return false;
     }
-    return true;
+    return info->type != PV_T_VERSION || check_version(sema, order_of(sema, slot), literal->text, literal->span);
 }

@@ -234,14 +234,14 @@ static bool lower_object(struct pv_sema *sema, const struct pv_ast_scope *scope,
     struct pv_ir_expr *plans = pv_ir_join(sema, PV_IR_OR, plan, n, span);
     struct pv_ir_expr *asked = pv_ir_join2(sema, PV_IR_AND, *commands, *object, scope->object_span);
     *object = pv_ir_join2(sema, PV_IR_OR, asked, pv_ir_join2(sema, PV_IR_AND, plans, wanted, span), scope->object_span);
-    *commands = pv_ir_join2(sema, PV_IR_OR, *commands, plans, scope->commands_span);
-    if (!reach->any) {
-        size_t capacity = reach->n;
-        if (sema->install)
-            add_command(sema, reach, sema->install, &capacity);
-        if (sema->upgrade)
-            add_command(sema, reach, sema->upgrade, &capacity);
-    }
+    if (reach->any)
+        return true;
+    size_t capacity = reach->n;
+    if (sema->install)
+        add_command(sema, reach, sema->install, &capacity);
+    if (sema->upgrade)
+        add_command(sema, reach, sema->upgrade, &capacity);
+    *commands = is_one_of(sema, reach, scope->commands_span);
     return true;
 }
 
