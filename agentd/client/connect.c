@@ -252,8 +252,8 @@ static int make_passcode(const struct pv_client *client, const struct pv_wbuf *e
                          size_t why_size)
 {
     char helper[PATH_MAX + 64];
-    pid_t pid;
-    int fd, status = 0;
+    pid_t pid = -1;
+    int fd = -1, status = 0;
     if (find_helper(helper, sizeof(helper)))
         return fail(PV_E_CLIENT_PASSCODE, why, why_size,
                     "selfserve-pass, which proves this client to the agent, is missing");

@@ -238,15 +238,30 @@ static void on_started(struct follow *f, json_t *message)
     f->started = true;
 }
 
+static void free_argv(char **argv)
+{
+    for (size_t i = 0; argv && argv[i]; i++)
+        free(argv[i]);
+    free(argv);
+}
+
+/* The whole vector or none: a command without its last words would be another command. */
 static void on_direct(struct follow *f, json_t *message)
 {
     const json_t *list = json_object_get(message, "argv");
     size_t n = json_array_size(list);
     const char *program = json_string_value(json_array_get(list, 0));
-    if (!program || program[0] != '/' || !(f->argv = calloc(n + 1, sizeof(*f->argv))))
-        return;
-    for (size_t i = 0; i < n; i++)
-        f->argv[i] = strdup(json_string_value(json_array_get(list, i)));
+    char **argv = calloc(n + 1, sizeof(*argv));
+    bool good = argv && program && program[0] == '/';
+    for (size_t i = 0; good && i < n; i++) {
+        const char *word = json_string_value(json_array_get(list, i));
+        argv[i] = word ? strdup(word) : NULL;
+        good = argv[i] != NULL;
+    }
+    free_argv(f->argv);
+    f->argv = good ? argv : NULL;
+    if (!good)
+        free_argv(argv);
 }
 
 static int done_status(const json_t *message)
@@ -444,12 +459,11 @@ static int failed_to_send(const struct pv_selfserve *self, int result, const cha
 /* Whether the verdict, which was shown, has said already what the result says. */
 static bool was_said(const struct follow *f)
 {
-    size_t i;
-    json_t *text;
     if (!*f->text || strcmp(f->text, text_of(f->verdict, "text")) == 0)
         return true;
-    json_array_foreach(json_object_get(json_object_get(f->verdict, "decision"), "because"), i, text)
-    {
+    const json_t *reasons = json_object_get(json_object_get(f->verdict, "decision"), "because");
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        const json_t *text = json_array_get(reasons, i);
         if (strcmp(f->text, json_string_value(text)) == 0)
             return true;
     }
@@ -515,7 +529,7 @@ static void show_end(struct follow *f)
 /* A command that is not brokered for this user runs in place of this program. */
 static int go_directly(struct follow *f)
 {
-    if (!f->argv)
+    if (!f->argv || !f->argv[0])
         return pv_end_with(f->self, PV_EXIT_FAILED, "failed", "the agent sent no command to run directly");
     pv_client_close(f->client);
     f->client = NULL;
@@ -547,7 +561,8 @@ int pv_run_directly(const struct pv_selfserve *self, char **argv)
 
 int pv_follow(const struct pv_selfserve *self)
 {
-    struct follow f = {.self = self, .operations = json_array(), .rows = json_array()};
+    struct follow f = {
+        .self = self, .outcome = "failed", .status = PV_EXIT_FAILED, .operations = json_array(), .rows = json_array()};
     char why[1024], cwd[PV_REQUEST_TEXT_MAX + 1];
     struct pv_wire_request request;
     struct sigaction action = {.sa_handler = on_interrupt};
@@ -582,9 +597,7 @@ int pv_follow(const struct pv_selfserve *self)
         status = f.status;
     }
 out:
-    for (size_t i = 0; f.argv && f.argv[i]; i++)
-        free(f.argv[i]);
-    free(f.argv);
+    free_argv(f.argv);
     free(f.kept);
     json_decref(f.verdict);
     json_decref(f.operations);

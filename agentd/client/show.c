@@ -144,11 +144,11 @@ static void rule_name(const json_t *rule, char *out, size_t size)
 
 static void rule_names(const json_t *decision, char *out, size_t size)
 {
-    size_t i, len = 0;
-    json_t *rule;
+    size_t len = 0;
     out[0] = '\0';
-    json_array_foreach(json_object_get(decision, "rules"), i, rule)
-    {
+    const json_t *rules = json_object_get(decision, "rules");
+    for (size_t i = 0; i < json_array_size(rules); i++) {
+        const json_t *rule = json_array_get(rules, i);
         char name[600];
         rule_name(rule, name, sizeof(name));
         int n = snprintf(out + len, size - len, "%s%s", len ? ", " : "", name);
@@ -161,10 +161,9 @@ static void rule_names(const json_t *decision, char *out, size_t size)
 /* Each reason once, and not again what `said` says. */
 static void show_because(const struct pv_paper *paper, const char *lead, const json_t *decision, const char *said)
 {
-    size_t i;
-    json_t *text;
-    json_array_foreach(json_object_get(decision, "because"), i, text)
-    {
+    const json_t *reasons = json_object_get(decision, "because");
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        const json_t *text = json_array_get(reasons, i);
         if (strcmp(json_string_value(text), said) != 0)
             line(paper, lead, json_string_value(text));
     }
@@ -208,18 +207,18 @@ static void add_operation(struct table *table, const json_t *operation)
 static void show_operations(const struct pv_paper *paper, const json_t *operations)
 {
     struct table table = {.n_columns = 5};
-    size_t i;
-    json_t *operation;
-    json_array_foreach(operations, i, operation) if (*text_of(operation, "package")) add_operation(&table, operation);
+    for (size_t i = 0; i < json_array_size(operations); i++) {
+        const json_t *operation = json_array_get(operations, i);
+        if (*text_of(operation, "package"))
+            add_operation(&table, operation);
+    }
     print_table(paper, &table, "  ", false);
 }
 
 static void show_texts(const struct pv_paper *paper, const char *lead, const json_t *texts)
 {
-    size_t i;
-    json_t *text;
-    json_array_foreach(texts, i, text)
-    {
+    for (size_t i = 0; i < json_array_size(texts); i++) {
+        const json_t *text = json_array_get(texts, i);
         line(paper, lead, json_string_value(text));
     }
 }
@@ -290,10 +289,8 @@ static bool clause_may_change(const json_t *clause)
 
 static void show_clauses(const struct pv_paper *paper, const json_t *clauses)
 {
-    size_t i;
-    json_t *clause;
-    json_array_foreach(clauses, i, clause)
-    {
+    for (size_t i = 0; i < json_array_size(clauses); i++) {
+        const json_t *clause = json_array_get(clauses, i);
         if (!clause_decides(clause))
             continue;
         bool yes = is(clause, "truth", "true"), no = is(clause, "truth", "false");
@@ -310,10 +307,9 @@ static void show_difference(const struct pv_paper *paper, const json_t *message)
     if (for_it == matched || is(rule, "effect", "require"))
         return;
     bool told = false;
-    size_t i;
-    json_t *clause;
-    json_array_foreach(json_object_get(message, "clauses"), i, clause)
-    {
+    const json_t *clauses = json_object_get(message, "clauses");
+    for (size_t i = 0; i < json_array_size(clauses); i++) {
+        const json_t *clause = json_array_get(clauses, i);
         if (for_it ? !clause_decides(clause) || is(clause, "truth", "true") : !clause_may_change(clause))
             continue;
         if (!told)
@@ -328,10 +324,8 @@ static void show_difference(const struct pv_paper *paper, const json_t *message)
 void pv_show_nearest(const struct pv_paper *paper, const json_t *verdict, const json_t *rules)
 {
     bool denied = is(json_object_get(verdict, "decision"), "decision", "deny");
-    size_t i;
-    json_t *message;
-    json_array_foreach(rules, i, message)
-    {
+    for (size_t i = 0; i < json_array_size(rules); i++) {
+        const json_t *message = json_array_get(rules, i);
         const json_t *rule = json_object_get(message, "rule");
         char name[600];
         rule_name(rule, name, sizeof(name));
@@ -365,11 +359,9 @@ static void add_clause(char *out, size_t size, const char *text)
 /* The duties of a require in words. */
 static void duties_text(const json_t *duties, char *out, size_t size)
 {
-    size_t i;
-    json_t *duty;
     out[0] = '\0';
-    json_array_foreach(duties, i, duty)
-    {
+    for (size_t i = 0; i < json_array_size(duties); i++) {
+        const json_t *duty = json_array_get(duties, i);
         char one[700];
         if (is(duty, "kind", "timeout"))
             snprintf(one, sizeof(one), "timeout %llds",
@@ -387,10 +379,9 @@ static void add_right(struct table *table, const json_t *message)
 {
     const json_t *rule = json_object_get(message, "rule");
     char what[1000] = "", when[1000] = "", name[600], first[300], duties[800];
-    size_t i;
-    json_t *clause;
-    json_array_foreach(json_object_get(message, "clauses"), i, clause)
-    {
+    const json_t *clauses = json_object_get(message, "clauses");
+    for (size_t i = 0; i < json_array_size(clauses); i++) {
+        const json_t *clause = json_array_get(clauses, i);
         const char *text = text_of(clause, "text");
         if (is(clause, "kind", "subject") || is(clause, "kind", "duty"))
             continue;
@@ -413,9 +404,9 @@ static void add_right(struct table *table, const json_t *message)
         const char *const cells[] = {first, what, when, name};
         add_row(table, cells);
     }
-    json_t *text;
-    json_array_foreach(json_object_get(message, "because"), i, text)
-    {
+    const json_t *reasons = json_object_get(message, "because");
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        const json_t *text = json_array_get(reasons, i);
         const char *const cells[] = {"", json_string_value(text), "", ""};
         add_row(table, cells);
     }
@@ -442,10 +433,8 @@ void pv_show_rights(const struct pv_paper *paper, const json_t *hello, const jso
     const char *const head[] = {"EFFECT", "WHAT", "WHEN", "RULE"};
     add_row(&table, head);
     bool unsure = false;
-    size_t i;
-    json_t *message;
-    json_array_foreach(rules, i, message)
-    {
+    for (size_t i = 0; i < json_array_size(rules); i++) {
+        const json_t *message = json_array_get(rules, i);
         add_right(&table, message);
         unsure = unsure || is(message, "truth", "unknown");
     }
@@ -474,17 +463,16 @@ void pv_show_history(const struct pv_paper *paper, const json_t *rows)
     struct table table = {.n_columns = 5};
     const char *const head[] = {"TIME", "REQUEST", "DECISION", "OUTCOME", "ID"};
     add_row(&table, head);
-    size_t i;
-    json_t *row;
-    json_array_foreach(rows, i, row)
-    {
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
         char when[64], request[600], outcome[200];
         show_time(json_integer_value(json_object_get(row, "time")), when, sizeof(when));
         snprintf(request, sizeof(request), "%.200s", text_of(row, "command"));
-        size_t k;
-        json_t *word;
-        json_array_foreach(json_object_get(row, "arguments"), k, word)
+        const json_t *words = json_object_get(row, "arguments");
+        for (size_t k = 0; k < json_array_size(words); k++) {
+            const json_t *word = json_array_get(words, k);
             add_clause(request, sizeof(request), json_string_value(word));
+        }
         const json_t *status = json_object_get(row, "status");
         const char *ended = text_of(row, "outcome");
         if (json_is_integer(status) && json_integer_value(status) != 0)
