@@ -61,6 +61,8 @@ static uint32_t add_node(struct pv_emit *emit, struct pv_emit_node node)
 void pv_emit_nodes_init(struct pv_emit *emit)
 {
     set_slots(emit, 1024);
+    emit->kids = pv_arena_grow(emit->arena, NULL, 0, &emit->kids_capacity, 256, sizeof(uint32_t));
+    emit->roots = pv_arena_grow(emit->arena, NULL, 0, &emit->roots_capacity, 256, sizeof(uint32_t));
     add_node(emit, (struct pv_emit_node){.kind = PV_IR_CONST, .size = 1, .need = 1}); /* PV_EMIT_FALSE */
     add_node(emit, (struct pv_emit_node){.kind = PV_IR_CONST, .size = 1, .need = 1}); /* PV_EMIT_TRUE */
 }
