@@ -5,7 +5,7 @@
 #include "engine/cli/cli.h"
 
 enum { OPTION_FORMAT = 0x200, OPTION_JSON, OPTION_STRICT };
-enum format { TEXT, JSON };
+enum format { TEXT, JSON, SARIF };
 
 struct arguments {
     struct pv_cli_policy_options policy_options;
@@ -16,7 +16,7 @@ struct arguments {
 };
 
 static const struct argp_option option_rows[] = {
-    {"format", OPTION_FORMAT, "FORMAT", 0, "Print `text' (the default) or `json'", 0},
+    {"format", OPTION_FORMAT, "FORMAT", 0, "Print `text' (the default), `json' or `sarif'", 0},
     {"json", OPTION_JSON, NULL, 0, "Short for --format json", 0},
     {"warnings-as-errors", OPTION_STRICT, NULL, 0, "Exit 1 for warnings too", 0},
     {0},
@@ -28,9 +28,14 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &arguments->policy_options; return 0;
     case OPTION_FORMAT:
-        if (strcmp(argument, "text") != 0 && strcmp(argument, "json") != 0)
-            argp_error(state, "`%s' is no format: text, json", argument);
-        arguments->format = strcmp(argument, "json") == 0 ? JSON : TEXT;
+        if (strcmp(argument, "text") == 0)
+            arguments->format = TEXT;
+        else if (strcmp(argument, "json") == 0)
+            arguments->format = JSON;
+        else if (strcmp(argument, "sarif") == 0)
+            arguments->format = SARIF;
+        else
+            argp_error(state, "`%s' is no format: text, json, sarif", argument);
         return 0;
     case OPTION_JSON: arguments->format = JSON; return 0;
     case OPTION_STRICT: arguments->strict = true; return 0;
@@ -67,7 +72,7 @@ static int check_all(const struct pv_cli_files *files, struct arguments *argumen
     struct totals totals = {0};
     json_t *output = NULL, *rows = NULL;
     int failed = 0;
-    if (arguments->format == JSON) {
+    if (arguments->format != TEXT) {
         output = pv_cli_object("check");
         json_object_set_new(output, "files", json_array());
     }
@@ -97,6 +102,11 @@ static int check_all(const struct pv_cli_files *files, struct arguments *argumen
         if (failed) {
             json_decref(output);
             return pv_cli_error("out of memory");
+        }
+        if (arguments->format == SARIF) {
+            json_t *log = pv_cli_sarif(json_object_get(output, "files"));
+            json_decref(output);
+            output = log;
         }
         if (!pv_cli_print_json(stdout, output))
             return PV_CLI_ERROR;

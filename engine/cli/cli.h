@@ -90,7 +90,8 @@ struct pv_cli_policy {
     void *bytes;                               /* of a bundle's file */
     size_t len;                                /* of the bundle, read or made */
     struct pv_bundle *bundle;                  /* NULL where there are errors */
-    bool verified;                             /* a bundle whose signature was checked */
+    bool has_signature;                        /* a bundle with a signature file beside it */
+    bool verified;                             /* and the signature was checked */
     char comment[PV_MINISIGN_COMMENT_MAX + 1]; /* its trusted comment */
 };
 /* Compiles a policy's text, and loads what comes out where a bundle is the goal and there are no errors. The verdict is
@@ -154,6 +155,21 @@ json_t *pv_cli_rule_json(const struct pv_bundle *bundle, uint32_t rule);
 
 /* Adds the diagnostics of one compilation to an array. */
 int pv_cli_diags_json(json_t *array, struct pv_diags *diags);
+
+/* ---- sarif.c ---- */
+
+/* A SARIF 2.1.0 log of the `files` of `check --json`. NULL without memory. */
+json_t *pv_cli_sarif(json_t *files);
+
+/* ---- test_run.c, test_output.c ---- */
+
+/* Runs one test; an array of {"line": N, "text": "..."}, empty where it passed. NULL without memory. */
+json_t *pv_cli_run_test(const struct pv_cli_policy *policy, const struct pv_ir_test *test);
+
+enum pv_cli_test_format { PV_CLI_TEST_TEXT, PV_CLI_TEST_TAP, PV_CLI_TEST_JUNIT, PV_CLI_TEST_JSON };
+int pv_cli_test_format(const char *name, enum pv_cli_test_format *format); /* 0 or -1 */
+/* Prints the results, an object of schema proviso/test/1. */
+void pv_cli_test_print(json_t *output, enum pv_cli_test_format format);
 
 /* ---- passphrase.c ---- */
 

@@ -76,6 +76,14 @@ static int eval_one(const struct pv_bundle *bundle, const char *path, bool expla
     return pv_cli_finish(code);
 }
 
+static bool put_error(const char *text, json_int_t line)
+{
+    json_t *output = pv_cli_object("error");
+    json_object_set_new(output, "error", pv_cli_json_text(text, strlen(text)));
+    json_object_set_new(output, "line", json_integer(line));
+    return pv_cli_print_json(stdout, output);
+}
+
 /* One line's decision, or its error in the same place. False where it is an error. */
 static bool eval_line(const struct pv_bundle *bundle, const char *line, size_t len, json_int_t number, bool explain,
                       bool *output_failed)
@@ -94,13 +102,34 @@ static bool eval_line(const struct pv_bundle *bundle, const char *line, size_t l
             snprintf(error.text, sizeof(error.text), "out of memory");
         pv_cli_request_free(&request);
     }
-    if (!good) {
-        output = pv_cli_object("error");
-        json_object_set_new(output, "error", json_string(error.text));
-        json_object_set_new(output, "line", json_integer(number));
-    }
-    *output_failed = !pv_cli_print_json(stdout, output);
+    *output_failed = good ? !pv_cli_print_json(stdout, output) : !put_error(error.text, number);
     return good;
+}
+
+/* A line without its end, of at most PV_CLI_MAX_REQUEST bytes: of a longer one the rest is skipped and *too_long set.
+ * False at the end of input, or where it cannot be read or there is no memory (errno). */
+static bool read_line(FILE *in, char **line, size_t *capacity, size_t *len, bool *too_long)
+{
+    int c = EOF;
+    *len = 0;
+    *too_long = false;
+    while ((c = getc_unlocked(in)) != EOF && c != '\n') {
+        if (*len >= PV_CLI_MAX_REQUEST) {
+            *too_long = true;
+            continue;
+        }
+        if (*len + 2 > *capacity) {
+            size_t wanted = *capacity ? *capacity * 2 : 4096;
+            char *grown = realloc(*line, wanted);
+            if (!grown)
+                return false;
+            *line = grown;
+            *capacity = wanted;
+        }
+        (*line)[(*len)++] = (char)c;
+        (*line)[*len] = 0;
+    }
+    return c != EOF || (*len > 0 && !ferror(in));
 }
 
 static int eval_lines(const struct pv_bundle *bundle, const char *path, bool explain)
@@ -112,17 +141,18 @@ static int eval_lines(const struct pv_bundle *bundle, const char *path, bool exp
     struct stat status;
     bool live = fstat(fileno(in), &status) != 0 || !S_ISREG(status.st_mode); /* somebody may wait for each answer */
     char *line = NULL;
-    size_t capacity = 0;
+    size_t capacity = 0, len;
     int code = PV_CLI_GOOD;
-    bool output_failed = false;
-    ssize_t len;
+    bool output_failed = false, too_long;
     json_int_t number = 0;
-    errno = 0;
-    while (!output_failed && (len = getline(&line, &capacity, in)) >= 0) {
-        if (len > 0 && line[len - 1] == '\n')
-            line[--len] = 0;
-        if (!eval_line(bundle, line, (size_t)len, ++number, explain, &output_failed))
+    while (!output_failed && read_line(in, &line, &capacity, &len, &too_long)) {
+        number++;
+        if (too_long) {
+            output_failed = !put_error("the line is longer than 64 MiB", number);
             code = PV_CLI_ERROR;
+        } else if (!eval_line(bundle, len ? line : "", len, number, explain, &output_failed)) {
+            code = PV_CLI_ERROR;
+        }
         if (live)
             fflush(stdout);
     }

@@ -34,8 +34,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         arguments->policy = argument;
         return 0;
     case ARGP_KEY_END:
-        if (!arguments->policy || !arguments->request)
-            argp_error(state, "give a policy and --request");
+        if (!arguments->policy || (!arguments->request && pv_diag_from_code(arguments->policy) < 0))
+            argp_error(state, "give a policy and --request, or a diagnostic's code");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -181,6 +181,22 @@ static int explain(const struct pv_cli_request *request)
     return 0;
 }
 
+/* What a diagnostic means: `explain PV0102`. */
+static int explain_code(const char *text, bool json)
+{
+    const struct pv_diag_info *info = pv_diag_info((enum pv_diag_code)pv_diag_from_code(text));
+    if (!json) {
+        printf("%s %s (%s): %s\n", info->code, info->title, pv_severity_name(info->severity), info->summary);
+        return pv_cli_finish(PV_CLI_GOOD);
+    }
+    json_t *output = pv_cli_object("diagnostic");
+    json_object_set_new(output, "code", json_string(info->code));
+    json_object_set_new(output, "name", json_string(info->title));
+    json_object_set_new(output, "severity", json_string(pv_severity_name(info->severity)));
+    json_object_set_new(output, "summary", json_string(info->summary));
+    return pv_cli_finish(pv_cli_print_json(stdout, output) ? PV_CLI_GOOD : PV_CLI_ERROR);
+}
+
 static int run(const struct pv_bundle *bundle, const struct arguments *arguments)
 {
     struct pv_cli_request request;
@@ -210,18 +226,21 @@ int pv_cli_explain(int argc, char **argv)
     static const struct argp argp = {
         option_rows,
         parse_option,
-        "POLICY --request FILE",
+        "POLICY --request FILE\nCODE",
         "Tell why POLICY decides on a request as it does: the rules that match, and of the "
         "nearest others each clause, whether it holds (yes), fails (no) or cannot be told "
-        "(?).",
+        "(?). With a diagnostic's code, like PV0003: tell what it means.",
         children,
         NULL,
         NULL};
     struct arguments arguments = {0};
     struct pv_cli_policy policy;
     int code = PV_CLI_ERROR;
-    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) == 0 &&
-        pv_cli_policy_open(&policy, arguments.policy, &arguments.policy_options, false) == 0) {
+    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+        return PV_CLI_ERROR;
+    if (!arguments.request) {
+        code = explain_code(arguments.policy, arguments.json);
+    } else if (pv_cli_policy_open(&policy, arguments.policy, &arguments.policy_options, false) == 0) {
         code = run(policy.bundle, &arguments);
         pv_cli_policy_close(&policy);
     }

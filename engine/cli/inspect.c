@@ -138,6 +138,8 @@ static void put_summary(const struct pv_cli_policy *policy)
     printf("content: sha256 %s\n", hex);
     if (policy->made.program)
         printf("signature: none, compiled from text just now\n");
+    else if (!policy->has_signature)
+        printf("signature: NONE, agents refuse it\n");
     else if (!policy->verified)
         printf("signature: NOT CHECKED (give --pubkey FILE)\n");
     else {
@@ -436,10 +438,10 @@ static json_t *everything_json(const struct pv_cli_policy *policy)
     for (uint32_t r = 0; rules && r < n; r++)
         rules = append(rules, rule_json(bundle, r));
     json_t *rest = json_pack(
-        "{s:s, s:s, s:I, s:s, s:b, s:I, s:s, s:b, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "name", pv_bundle_name(bundle),
-        "title", pv_bundle_title(bundle), "version", (json_int_t)pv_bundle_version(bundle), "zone",
-        pv_bundle_zone(bundle), "library", pv_bundle_is_library(bundle), "size", (json_int_t)policy->len,
-        "content_sha256", hex, "verified", policy->verified, "comment",
+        "{s:s, s:s, s:I, s:s, s:b, s:I, s:s, s:b, s:b, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "name",
+        pv_bundle_name(bundle), "title", pv_bundle_title(bundle), "version", (json_int_t)pv_bundle_version(bundle),
+        "zone", pv_bundle_zone(bundle), "library", pv_bundle_is_library(bundle), "size", (json_int_t)policy->len,
+        "content_sha256", hex, "signed", policy->has_signature, "verified", policy->verified, "comment",
         policy->verified ? pv_cli_json_text(policy->comment, strlen(policy->comment)) : json_null(), "bound",
         (json_int_t)pv_bundle_bound(bundle), "clause_bound", (json_int_t)pv_bundle_clause_bound(bundle), "sources",
         sources_json(bundle), "commands", commands_json(bundle), "sets", sets_json(bundle), "rules", rules);
@@ -454,7 +456,8 @@ static json_t *everything_json(const struct pv_cli_policy *policy)
 static int inspect(const struct pv_cli_policy *policy, enum view view)
 {
     if (view != JSON && !policy->made.program && !policy->verified)
-        fprintf(stderr, "proviso: the bundle's signature is not checked\n");
+        fprintf(stderr, "proviso: the bundle %s\n",
+                policy->has_signature ? "has a signature that is not checked" : "is not signed");
     switch (view) {
     case SUMMARY: put_summary(policy); return PV_CLI_GOOD;
     case RULES: put_rules(policy->bundle); return PV_CLI_GOOD;

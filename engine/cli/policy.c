@@ -162,19 +162,7 @@ static int read_signature(struct signature *signature, const char *path, const c
                      rc == PV_E_MINISIGN_SYSTEM ? strerror(errno) : pv_minisign_strerror(rc));
         return -1;
     }
-    char *beside = NULL;
-    if (asprintf(&beside, "%s.minisig", path) < 0) {
-        pv_cli_error("out of memory");
-        return -1;
-    }
-    if (access(beside, F_OK) != 0) {
-        pv_cli_error("%s is not signed: there is no %s", path, beside);
-        rc = -1;
-    } else {
-        rc = pv_cli_read(beside, PV_MINISIGN_FILE_MAX, &signature->text, &signature->len);
-    }
-    free(beside);
-    return rc;
+    return pv_cli_read(path, PV_MINISIGN_FILE_MAX, &signature->text, &signature->len);
 }
 
 static int open_bundle(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options,
@@ -183,14 +171,23 @@ static int open_bundle(struct pv_cli_policy *policy, const char *path, struct pv
     struct signature signature = {.comment = policy->comment};
     struct pv_host host = pv_cli_host;
     struct pv_error error;
-    char *bytes = NULL;
+    char *bytes = NULL, *beside = NULL;
     int rc = -1;
-    if (!options->pubkey && !unverified) {
-        pv_cli_error("%s is a bundle: give --pubkey FILE to verify its signature", path);
+    if (asprintf(&beside, "%s.minisig", path) < 0) {
+        pv_cli_error("out of memory");
         return -1;
     }
+    policy->has_signature = access(beside, F_OK) == 0;
+    if (!options->pubkey && !unverified) {
+        pv_cli_error("%s is a bundle: give --pubkey FILE to verify its signature", path);
+        goto out;
+    }
     if (options->pubkey) {
-        if (read_signature(&signature, path, options->pubkey) < 0)
+        if (!policy->has_signature) {
+            pv_cli_error("%s is not signed: there is no %s", path, beside);
+            goto out;
+        }
+        if (read_signature(&signature, beside, options->pubkey) < 0)
             goto out;
         host.context = &signature;
         host.verify = verify_signature;
@@ -206,6 +203,7 @@ static int open_bundle(struct pv_cli_policy *policy, const char *path, struct pv
     else
         policy->verified = options->pubkey != NULL;
 out:
+    free(beside);
     free(signature.text);
     return rc < 0 ? -1 : 0;
 }
@@ -213,10 +211,12 @@ out:
 static bool is_bundle(const char *path)
 {
     char magic[8];
+    struct stat status;
     int fd = strcmp(path, "-") == 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return false;
-    bool found = read(fd, magic, sizeof(magic)) == (ssize_t)sizeof(magic) && memcmp(magic, PVB_MAGIC, 8) == 0;
+    bool found = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && /* a pipe would lose what is read here */
+                 read(fd, magic, sizeof(magic)) == (ssize_t)sizeof(magic) && memcmp(magic, PVB_MAGIC, 8) == 0;
     close(fd);
     return found;
 }

@@ -42,6 +42,11 @@ holds '.files[0].diagnostics[0] | (.code | test("^PV[0-9]+$")) and .severity == 
 run 1 "$proviso" check --json --warnings-as-errors warned.policy
 holds '.errors == 0 and .warnings == 1'
 
+run 1 "$proviso" check --format sarif wrong.policy warned.policy
+holds '.version == "2.1.0" and (.runs | length) == 1 and .runs[0].tool.driver.name == "proviso" and .runs[0].columnKind == "unicodeCodePoints"'
+holds '.runs[0] as $run | ($run.results | length) == 3 and all($run.results[]; .ruleId as $id | any($run.tool.driver.rules[]; .id == $id))'
+holds '.runs[0].results[0] | .level == "error" and (.message.text | length) > 0 and .locations[0].physicalLocation == {artifactLocation: {uri: "wrong.policy"}, region: {startLine: 3, startColumn: 7, endLine: 3, endColumn: 13}}'
+
 # A directory stands for what is below it, in order.
 mkdir -p tree/b tree/a
 cp good.policy tree/b/two.policy

@@ -91,6 +91,8 @@ says out "steps a decision"
 says out "internal (apt, priority 1, self_service)"
 says out "vendor (apt, priority 0, admin_only)"
 run 0 "$proviso" inspect b.bundle
+says out "signature: NONE"
+run 0 "$proviso" inspect a.bundle
 says out "NOT CHECKED"
 run 0 "$proviso" inspect b.bundle --rules
 says out "deny builtin:never-brokered"
@@ -105,7 +107,7 @@ says out "return none"
 says out "clause 0:"
 says out "end"
 run 0 "$proviso" inspect b.bundle --json
-holds '.schema == "proviso/bundle/1" and .name == "workstations" and .version == 7 and .zone == "Europe/Paris" and (.verified | not) and .content_sha256 == "'"$hash"'" and .bound > 0 and .clause_bound > 0'
+holds '.schema == "proviso/bundle/1" and .name == "workstations" and .version == 7 and .zone == "Europe/Paris" and (.signed | not) and (.verified | not) and .content_sha256 == "'"$hash"'" and .bound > 0 and .clause_bound > 0'
 holds '([.sources[].name] == ["internal", "debian", "vendor"]) and any(.commands[]; .name == "run-report" and .provider == null and .timeout == 300) and any(.sets[]; .name == "sniffers" and .members == ["nmap", "tcpdump"] and .patterns == ["wireshark*"])'
 holds '[.rules[0:4][].id] == ["builtin:never-brokered", "builtin:admin-only", "builtin:disabled", "builtin:protected"] and any(.rules[]; .id == "q4-exception" and .annotations.owner == "jane@it.example" and (.clauses | index("until 2026-12-31")))'
 holds 'any(.rules[]; .duties == [{kind: "timeout", text: null, seconds: 600}])'

@@ -275,6 +275,10 @@ run 2 "$proviso" eval p.policy --requests mixed.jsonl
 jq -c 'select(.error)' out >errors
 holds '.schema == "proviso/error/1" and (.error | type) == "string" and (.line | type) == "number"' errors
 says errors '"the line is blank"'
+{ head -c 70000000 /dev/zero | tr '\0' ' '; echo; sed -n 1p good.jsonl; } >long.jsonl
+run 2 "$proviso" eval p.policy --requests long.jsonl
+[ "$(jq -r '.decision // .error' out | tr '\n' ,)" = "the line is longer than 64 MiB,allow," ] || fail "a long line: $(cat out)"
+rm long.jsonl
 : >none.jsonl
 run 0 "$proviso" eval p.policy --requests none.jsonl
 [ ! -s out ] || fail "no request gives output"
@@ -341,4 +345,9 @@ says out 'allow: the 2 operations together'
 run 0 "$proviso" explain p.policy --request r.json --json
 holds '.operations | all(.[]; has("explanation"))'
 run 2 "$proviso" explain p.policy
+run 0 "$proviso" explain PV0003
+says out 'PV0003 reserved-word (error): '
+run 0 "$proviso" explain pv1002 --json
+holds '.schema == "proviso/diagnostic/1" and .code == "PV1002" and .severity == "warning" and (.summary | length) > 0'
+run 2 "$proviso" explain PV9999
 finish

@@ -81,6 +81,13 @@ says out "# line 2: expected deny"
 says out "ok 8 - bad_test.policy: good"
 says out "1..8"
 
+run 1 "$proviso" test --format junit bad_test.policy good_test.policy
+says out '<testsuites name="proviso" tests="10" failures="7">'
+says out '<testsuite name="bad_test.policy" tests="8" failures="7" errors="0">'
+says out '<testcase name="good" classname="bad_test.policy" line="9"/>'
+says out 'message="line 6: the decision does not say &quot;no&quot;"'
+if command -v xmllint >/dev/null; then run 0 xmllint --noout out; fi
+
 # Imported tests run when their own file is named; directories; nothing to run; errors.
 printf 'import "p.policy";\nimport "good_test.policy";\n' >outer_test.policy
 run 2 "$proviso" test outer_test.policy
@@ -105,6 +112,9 @@ holds '.passed == 2 and .failed == 0 and (.files[0] | .tests == [] and .diagnost
 run 1 "$proviso" test --format tap wrong_test.policy good_test.policy
 says out "not ok 1 - wrong_test.policy: it has errors"
 says out "1..3"
+run 1 "$proviso" test --format junit wrong_test.policy
+says out '<testsuite name="wrong_test.policy" tests="1" failures="0" errors="1">'
+says out '<error type="PV'
 run 2 "$proviso" test --format xml good_test.policy
 run 0 "$proviso" test "$PV_ROOT/policies"
 finish
