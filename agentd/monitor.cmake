@@ -10,4 +10,4 @@ target_link_libraries(pv_monitor PRIVATE pv_flags PUBLIC pv_runtime pv_record_wr
 
 add_executable(provisod monitor.c)
 target_link_libraries(provisod PRIVATE pv_flags pv_monitor)
-target_compile_definitions(provisod PRIVATE PV_LIBEXEC="${PV_LIBEXEC_DIR}")
+target_compile_definitions(provisod PRIVATE PV_LIBEXEC="${CMAKE_INSTALL_FULL_LIBEXECDIR}/proviso")

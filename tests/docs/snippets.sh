@@ -9,6 +9,8 @@
 #       is written to FILE.
 #   console
 #       lines that begin with `$ ` run, and must print exactly the lines that follow. A line `...` stands for any lines.
+#   console session
+#       is compared with the quickstart by session.sh.
 # Blocks without such a word (sh, c, sql, text without a name) are for reading only; a page with none that runs is an error.
 set -euo pipefail
 page=${1:?page}
@@ -53,6 +55,7 @@ for block in .blocks/[0-9][0-9][0-9][0-9]; do
       name=*) name=${word#name=} ;;
       with=*) with=${word#with=} ;;
       error=*) error=${word#error=} ;;
+      session) lang=session ;;
       *) fail "unknown word in the fence: $word" ;;
     esac
   done
