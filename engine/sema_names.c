@@ -17,6 +17,12 @@ const char *pv_name_kind_word(enum pv_name_kind kind)
     return words[kind];
 }
 
+/* Attributes are shown with the part that all declared ones share. */
+static const char *prefix(enum pv_name_kind kind)
+{
+    return kind == PV_NAME_ATTRIBUTE ? "host." : "";
+}
+
 static const char *shown_path(const struct pv_sema *sema, uint32_t file)
 {
     return pv_sources_file(&sema->program->sources, file)->path;
@@ -106,8 +112,9 @@ static struct pv_named *add(struct pv_sema *sema, enum pv_name_kind kind, struct
 
 static void tell_duplicate(struct pv_sema *sema, const struct pv_ast_decl *decl, const struct pv_named *first)
 {
-    struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_DUPLICATE_NAME, decl->name.span, "%s `%s` is declared twice",
-                                     pv_name_kind_word(first->kind), decl->name.text.ptr);
+    struct pv_diag *diag =
+        pv_report(sema->diags, PV_DIAG_DUPLICATE_NAME, decl->name.span, "%s `%s%s` is declared twice",
+                  pv_name_kind_word(first->kind), prefix(first->kind), decl->name.text.ptr);
     pv_diag_related(sema->diags, diag, first->span, "declared here first");
 }
 
@@ -293,8 +300,8 @@ void pv_sema_lint_names(struct pv_sema *sema)
             if (named->used || !named->decl || named == sema->admin || kind == PV_NAME_COMMAND ||
                 named->decl->kind == PV_AST_DECL_SOURCE || named->span.file != sema->program->root->file)
                 continue;
-            pv_report(sema->diags, PV_DIAG_UNUSED_NAME, named->span, "%s `%s` is never used",
-                      pv_name_kind_word((enum pv_name_kind)kind), named->text.ptr);
+            pv_report(sema->diags, PV_DIAG_UNUSED_NAME, named->span, "%s `%s%s` is never used",
+                      pv_name_kind_word(named->kind), prefix(named->kind), named->text.ptr);
         }
     }
 }

@@ -148,6 +148,14 @@ static struct pv_ir_expr *name_matches(struct pv_sema *sema, struct pv_ast_objec
     return NULL;
 }
 
+/* Every name, where an object is all but something. */
+static struct pv_ir_expr *any_name(struct pv_sema *sema, struct pv_span span)
+{
+    struct pv_ir_expr *expr = pv_ir_leaf(sema, PV_IR_LIKE, PV_A_PACKAGE_NAME, span);
+    expr->glob = pv_sema_glob(sema, pv_intern_z(sema->arena, "**"), span);
+    return expr;
+}
+
 /* The names that a test of package.name accepts. */
 static struct pv_ir_set *names_of(struct pv_sema *sema, const struct pv_ir_expr *name_test)
 {
@@ -194,9 +202,10 @@ static bool check_dependencies(struct pv_sema *sema, const struct pv_ast_scope *
     const char *fault = NULL;
     if (use != PV_SCOPE_OF_ALLOW)
         fault = "`with dependencies` extends an `allow`, and nothing else";
-    else if (!scope->object)
+    else if (!has_object(scope))
         fault = "`with dependencies` stands behind what names packages";
-    else if (scope->object->kind == PV_AST_OBJECT_OWN || (scope->except && scope->except->kind == PV_AST_OBJECT_OWN))
+    else if ((scope->object && scope->object->kind == PV_AST_OBJECT_OWN) ||
+             (scope->except && scope->except->kind == PV_AST_OBJECT_OWN))
         fault = "`with dependencies` goes by the names of packages, and `own` names none";
     else if (!sema->install && !sema->upgrade && sema->unknown.n == 0 && !sema->incomplete)
         fault = "`with dependencies` extends a rule to `install` and `upgrade`, and neither is declared";
@@ -220,11 +229,13 @@ static bool lower_object(struct pv_sema *sema, const struct pv_ast_scope *scope,
     if (except)
         kids[n++] = pv_ir_negate(sema, except, scope->except->span);
     *object = pv_ir_join(sema, PV_IR_AND, kids, n, scope->object_span);
-    if (!named || pv_span_is_none(scope->with_dependencies))
+    if (pv_span_is_none(scope->with_dependencies))
         return true;
 
     /* A plan's installs and upgrades, wanted by a package of the object; one of several is enough. */
     struct pv_span span = scope->with_dependencies;
+    if (!named)
+        named = any_name(sema, span);
     struct pv_ir_expr *plan[2], *wanted = wanted_by_matches(sema, named, except);
     n = 0;
     if (sema->install)

@@ -64,7 +64,7 @@ static bool is_trusted(const char *options, const char *end)
 /* `deb [options] URI SUITE [COMPONENT...]`, as in sources.list(5). */
 static const char *location_fault(const char *text, bool *trusted)
 {
-    if (strncmp(text, "deb", 3) || !strchr(" \t", text[3]) || !text[3])
+    if (strncmp(text, "deb", 3) != 0 || !strchr(" \t", text[3]) || !text[3])
         return "a location of type apt is a line `deb [options] URI suite components`";
     const char *at = text + 3 + strspn(text + 3, " \t");
     if (*at == '[') {

@@ -109,6 +109,8 @@ static void write_expr(FILE *out, const struct pv_ir_expr *e)
             fprintf(out, "%s%s", i ? " " : "", e->set->members[i].ptr);
         for (uint32_t i = 0; i < e->set->n_globs; i++)
             fprintf(out, " ~%s", e->set->globs[i].text.ptr);
+        for (uint32_t i = 0; e->set->except && i < e->set->except->n_members; i++)
+            fprintf(out, " -%s", e->set->except->members[i].ptr);
         fprintf(out, "})");
         break;
     case PV_IR_IN2: fprintf(out, "(%s in %s)", slot, slot2); break;
@@ -294,7 +296,8 @@ static void test_dependencies(void **state)
 {
     (void)state;
     check(ROOT "allow everyone to install \"git\" with dependencies from any;\n"
-               "allow everyone to download { \"git\", like \"c*\" } with dependencies from any;");
+               "allow everyone to download { \"git\", like \"c*\" } with dependencies from any;\n"
+               "allow everyone to install except \"x\" with dependencies from any;");
     assert_int_equal(rule(0)->flags, PVB_RULE_WITH_DEPENDENCIES | PVB_RULE_NAMES_LITERALLY);
     assert_clause(0, PV_C_COMMANDS, "to install", "(or (command == 'install') (command == 'upgrade'))");
     assert_clause(0, PV_C_OBJECT, "\"git\" with dependencies",
@@ -303,6 +306,9 @@ static void test_dependencies(void **state)
     assert_clause(1, PV_C_OBJECT, "{ \"git\", like \"c*\" } with dependencies",
                   "(or (and (command == 'download') (package.name in {git ~c*})) "
                   "(and (or (command == 'install') (command == 'upgrade')) (package.wanted_by overlaps {git ~c*})))");
+    assert_clause(2, PV_C_OBJECT, "except \"x\" with dependencies",
+                  "(or (and (command == 'install') (not (package.name == 'x'))) "
+                  "(and (or (command == 'install') (command == 'upgrade')) (package.wanted_by overlaps { ~** -x})))");
 }
 
 static void test_roles_are_shared_and_merged(void **state)
