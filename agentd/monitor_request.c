@@ -350,7 +350,7 @@ static void put_on_record(struct request *r)
     d->policy_version = pv_bundle_version(bundle);
     memcpy(d->bundle_hash, pv_bundle_content_hash(bundle), sizeof d->bundle_hash);
     memcpy(d->plan_hash, r->plan_hash, sizeof d->plan_hash);
-    d->runs = runs_something(r);
+    d->runs = changes_something(r); /* an outcome follows, also that there was nothing to do */
     if (d->runs) {
         d->changes = r->is_apt ? 0 : 1;
         for (uint32_t i = 0; r->is_apt && i < r->n_operations; i++)

@@ -54,8 +54,9 @@ owner libvlc5 nobody
 grep -q '^Package: libvlc5' "$root/var/lib/apt/extended_states" "$work"/state/apt/*/state/extended_states 2>/dev/null ||
     fail "the dependency is not marked automatic"
 
-self "$alice" install vlc
+self "$alice" --json install vlc
 expect_status 0
+expect_text '"nothing"'
 
 self "$bob" install nmap
 expect_status 77
