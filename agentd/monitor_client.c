@@ -216,8 +216,11 @@ static void on_frame(void *context, uint32_t type, const uint8_t *payload, size_
 
 static void on_gone(void *context, const char *why)
 {
-    (void)why;
-    pv_mon_client_drop(context);
+    struct client *c = context;
+    if (strcmp(why, pv_wire_strerror(PV_E_WIRE_BAD)) == 0)
+        broke_protocol(c, why);
+    else
+        pv_mon_client_drop(c);
 }
 
 /* ---- Accepting ---- */

@@ -11,7 +11,8 @@
 #   json JQ                a jq expression over the JSON lines in $work/out, as text
 #   expect_status N, expect_text TEXT, expect_json JQ VALUE, fail TEXT
 # People: $alice $bob $carol; $staff is a group of alice and bob, $admins one of carol.
-set -eu
+set -Eeu
+trap 'echo "FAIL: line $LINENO: $BASH_COMMAND ended with $?" >&2' ERR
 [ "$(id -u)" = 0 ] || { echo "needs root" && exit 77; }
 work=$(mktemp -d /tmp/pva.XXXXXX)
 chmod 0755 "$work"
@@ -159,7 +160,7 @@ expect_json() {
 
 # sql QUERY: of the ledger, read as it is
 sql() {
-    sqlite3 -batch "$work/state/ledger/ledger.db" "$1"
+    sqlite3 -batch -cmd ".timeout 5000" "$work/state/ledger/ledger.db" "$1"
 }
 
 # audit ARG...: proviso audit over this ledger

@@ -1,6 +1,9 @@
 # The monitor, through the whole agent with real people. Included by CMakeLists.txt.
-foreach(name monitor_run monitor_apt)
-  pv_shell_test(agent/${name} ${name}_test.sh)
+add_executable(hostile_front hostile_front.c)
+target_link_libraries(hostile_front PRIVATE pv_flags pv_request_wire pv_passcode)
+set_target_properties(hostile_front PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+foreach(name monitor_run monitor_apt monitor_crash monitor_hostile)
+  pv_shell_test(agent/${name} ${name}_test.sh $<TARGET_FILE:hostile_front>)
   set_tests_properties(agent/${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 RESOURCE_LOCK agent)
 endforeach()
 
