@@ -38,8 +38,8 @@ bool pv_sema_zone(struct pv_sema *sema, const struct pv_ast_string *zone)
         return true;
     size_t before = sema->zones.n;
     *pv_map_put(&sema->zones, sema->arena, zone->text.ptr) = sema;
-    if (sema->zones.n > before && before == PVB_MAX_ZONES - 2) /* zones without a name take two places at most */
-        pv_report(sema->diags, PV_DIAG_TOO_COMPLEX, zone->span, "a policy has at most %u zones", PVB_MAX_ZONES - 2);
+    if (sema->zones.n > before && before == PVB_MAX_ZONES - 1) /* the host's takes one place */
+        pv_report(sema->diags, PV_DIAG_TOO_COMPLEX, zone->span, "a policy names at most %u zones", PVB_MAX_ZONES - 1);
     if (zone_is_well_formed(zone->text))
         return true;
     struct pv_diag *diag =

@@ -649,6 +649,65 @@ static void test_errors_leave_nothing(void **state)
     assert_true(told(PV_DIAG_CONSTANT));
 }
 
+/* ---- Limits ---- */
+
+/* Whether a policy of a head, `n` lines that `format` makes of their number, and a tail is refused with a code. */
+static bool many_are_refused(const char *format, unsigned n, const char *tail, enum pv_diag_code code)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    fputs(ROOT, out);
+    for (unsigned i = 0; i < n; i++)
+        fprintf(out, format, i, i + 1); /* NOLINT(clang-diagnostic-format-nonliteral) */
+    fputs(tail, out);
+    fclose(out);
+    compile_for(PV_COMPILE_CHECK, text);
+    free(text);
+    bool refused = told(code);
+    assert_true(refused == !made.ir);
+    return refused;
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    unsigned room = 4096 - PV_N_BUILTIN;
+    assert_false(many_are_refused("attribute host.a%u: int;\n", room, "", PV_DIAG_TOO_MANY_ATTRIBUTES));
+    assert_true(many_are_refused("attribute host.a%u: int;\n", room + 1, "", PV_DIAG_TOO_MANY_ATTRIBUTES));
+    assert_false(many_are_refused("window w%u = mon zone \"A/B%u\";\n", 1022, "", PV_DIAG_TOO_COMPLEX));
+    assert_true(many_are_refused("window w%u = mon zone \"A/B%u\";\n", 1023, "", PV_DIAG_TOO_COMPLEX));
+    assert_true(many_are_refused("set s%u = { \"%u\" };\n", 1, "", PV_DIAG_TOO_COMPLEX) == false);
+    assert_true(
+        many_are_refused("set s%2$u = { s%1$u, \"x%1$u\" };\n", 4000, "set s0 = { \"y\" };", PV_DIAG_TOO_COMPLEX));
+
+    char glob[1100];
+    memset(glob, 'x', sizeof glob);
+    snprintf(glob + 1024, sizeof glob - 1024, "\";");
+    char text[2048];
+    snprintf(text, sizeof text, ROOT "allow everyone to install like \"%s", glob);
+    check(text);
+    snprintf(text, sizeof text, ROOT "allow everyone to install like \"y%s", glob);
+    compile_for(PV_COMPILE_CHECK, text);
+    assert_true(told(PV_DIAG_GLOB_TOO_LONG));
+}
+
+/* A chain of names as long as the policy: nothing recurses over declarations. */
+static void test_long_chains(void **state)
+{
+    (void)state;
+    assert_false(many_are_refused("role r%u = r%u;\n", 50000, "role r50000 = user \"x\";", PV_DIAG_TOO_COMPLEX));
+    assert_false(many_are_refused("condition c%u = c%u;\n", 50000,
+                                  "condition c50000 = package.downgrade;\n"
+                                  "allow everyone to install when c0;",
+                                  PV_DIAG_TOO_COMPLEX));
+    assert_true(many_are_refused("set s%u = { s%u };\n", 50000, "set s50000 = { s0 };", PV_DIAG_NAME_CYCLE));
+    assert_true(many_are_refused("sources u%u = not u%u or self_service;\n", 600,
+                                 "sources u600 = self_service;\n"
+                                 "allow everyone to install from u0;",
+                                 PV_DIAG_TOO_COMPLEX));
+}
+
 /* With any amount of memory: a result, or none and no crash. */
 static void test_memory_ends_anywhere(void **state)
 {
@@ -696,6 +755,8 @@ int main(void)
         T(test_assertions),
         T(test_goals),
         T(test_errors_leave_nothing),
+        T(test_limits),
+        T(test_long_chains),
         T(test_memory_ends_anywhere),
     };
     return cmocka_run_group_tests_name("sema", tests, NULL, NULL);
