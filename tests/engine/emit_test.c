@@ -818,8 +818,10 @@ static void random_policy(struct policy *p, bool scattered)
             continue;
         made->duties = PV_NEW(p->arena, struct pv_ir_duty);
         made->n_duties = 1;
-        *made->duties = draw(2) ? (struct pv_ir_duty){.kind = PV_D_REASON}
-                                : (struct pv_ir_duty){.kind = PV_D_ACCOUNT, .text = str(draw(2) ? "one" : "two")};
+        if (draw(2))
+            *made->duties = (struct pv_ir_duty){.kind = PV_D_REASON};
+        else
+            *made->duties = (struct pv_ir_duty){.kind = PV_D_ACCOUNT, .text = str(draw(2) ? "one" : "two")};
     }
 }
 
