@@ -310,6 +310,29 @@ EOT
     says err "so it is"
 done
 
+# An interrupt asks the agent to cancel what has not started, and waits for its word.
+wrap="timeout --preserve-status --signal INT 1"
+play interrupt -- install vlc <<EOT
+$hello
+$submit
+$accepted
+{"do":"expect","schema":"proviso/cancel/1"}
+$(result cancelled)
+EOT
+exits 130
+says err cancelled
+wrap=
+play notice -- run report <<EOT
+$hello
+$submit
+$(verdict false true null "$(sed 's/"notices":\[\]/"notices":["The report takes a while."]/' <<<"$allow")" 0)
+$started
+$(result done 0)
+EOT
+exits 0
+says err "note: The report takes a while."
+silent err allowed
+
 # Servers that are not the agent, or broken ones.
 play not-root -- install vlc <<EOT
 {"do":"uid","uid":61002}
