@@ -9,9 +9,3 @@ add_test(NAME agent/frontend COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/frontend_t
 add_test(NAME agent/pass COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/pass_test.sh $<TARGET_FILE:selfserve-pass>)
 add_test(NAME agent/client COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/client_test.sh ${CMAKE_BINARY_DIR})
 set_tests_properties(agent/pass agent/client PROPERTIES SKIP_RETURN_CODE 77)
-
-# Everything at once, as a person sees it. It makes accounts, so it shares them with nobody.
-if(TARGET provisod AND NOT PV_SANITIZE)
-  add_test(NAME agent/quickstart COMMAND ${CMAKE_SOURCE_DIR}/examples/quickstart/run --build ${CMAKE_BINARY_DIR})
-  set_tests_properties(agent/quickstart PROPERTIES RESOURCE_LOCK agent TIMEOUT 300)
-endif()

@@ -19,10 +19,19 @@ for page in "$@"; do
     blocks=$((blocks + 1))
     awk -v page="$page" '
       NR == FNR { line[++n] = $0; next }
-      $0 == "..." { gap = 1; next }
-      {
-        if (gap || !at) { do at++; while (at <= n && line[at] != $0); gap = 0 } else at++
-        if (at > n || line[at] != $0) { print page ": the session has no such line here: " $0; exit 1 }
+      { want[++m] = $0 }
+      # From want[i] and line[k] on; far is the first line wanted that was nowhere.
+      function fits(i, k) {
+        for (; i <= m; i++) {
+          if (want[i] == "...") { for (; k <= n + 1; k++) if (fits(i + 1, k)) return 1; return 0 }
+          if (k > n || line[k] != want[i]) { if (i > far) far = i; return 0 }
+          k++
+        }
+        return 1
+      }
+      END {
+        for (at = 1; at <= n; at++) if (fits(1, at)) exit 0
+        print page ": the session has no such line here: " want[far]; exit 1
       }' "$tmp/output" "$block" || status=1
     rm "$block"
   done
