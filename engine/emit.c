@@ -61,6 +61,12 @@ void *pv_emit_row(struct pv_emit *emit, enum pvb_section section)
     return memset(row, 0, size);
 }
 
+void pv_emit_reserve(struct pv_emit *emit, enum pvb_section section, size_t n)
+{
+    struct pv_emit_array *array = &emit->section[section];
+    array->rows = pv_arena_grow(emit->arena, array->rows, 0, &array->capacity, n, row_sizes[section]);
+}
+
 uint32_t pv_emit_count(const struct pv_emit *emit, enum pvb_section section)
 {
     return (uint32_t)emit->section[section].n;

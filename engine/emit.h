@@ -79,6 +79,8 @@ struct pv_emit {
 size_t pv_emit_row_size(enum pvb_section section);
 /* A new zeroed row at the end of a section, valid until the next one. */
 void *pv_emit_row(struct pv_emit *emit, enum pvb_section section);
+/* Room for n rows in a section that has none yet. */
+void pv_emit_reserve(struct pv_emit *emit, enum pvb_section section, size_t n);
 /* The number of rows so far, as the index that the next row gets. */
 uint32_t pv_emit_count(const struct pv_emit *emit, enum pvb_section section);
 /* Reports that something is too large and ends emission at the end of the pass. */

@@ -219,4 +219,6 @@ void pv_emit_check_size(struct pv_emit *emit)
     }
     if (!emit->refused && total * 2 > PV_EMIT_CODE_LIMIT)
         pv_emit_refuse(emit, PV_NO_SPAN, "the policy takes more than %u instructions", PV_EMIT_CODE_LIMIT);
+    if (!emit->refused)
+        pv_emit_reserve(emit, PVB_CLAUSE_CODE, (size_t)total); /* exactly; growing would copy it again and again */
 }
