@@ -36,8 +36,8 @@ static int compare_policy(const char *proviso, const char *library, uint64_t see
     r = NULL;
     if (!arena || pv_load_program(arena, policy, &options, &program) != 0)
         goto out;
-    snprintf(command, sizeof command, "'%s' eval '%s' --library '%s' --requests '%s' 2>'%s/errors'", proviso, policy, library,
-             requests, dir);
+    snprintf(command, sizeof command, "'%s' eval '%s' --library '%s' --requests '%s' 2>'%s/errors'", proviso, policy,
+             library, requests, dir);
     decisions = popen(command, "r");
     r = fopen(requests, "r");
     if (!decisions || !r)
