@@ -8,4 +8,3 @@ foreach(name monitor_run monitor_apt monitor_crash monitor_hostile)
 endforeach()
 
 pv_cmocka_test(monitor_test SOURCES monitor_test.c LIBS pv_monitor)
-set_tests_properties(monitor_test PROPERTIES)
