@@ -1,19 +1,22 @@
 /*
  * proviso-launch: takes on an unprivileged account and executes a program of the agent's.
  *
- *     proviso-launch UID GID LAST_FD PROGRAM [ARGUMENT...]
+ *     proviso-launch [-q] UID GID LAST_FD PROGRAM [ARGUMENT...]
  *
  * The monitor is big and root, so it neither forks nor drops privileges in a copy of itself: it spawns this, which does
  * nothing else. The program starts with exactly these ids and no supplementary group, no capability, no way to gain
  * one, no descriptor above LAST_FD, an empty environment, default signals, its own session, and a file mode mask of
- * 077. Whatever cannot be set ends it with status 71 before the program runs. libc only.
+ * 077; with -q also without standard error, for a program whose words may be a stranger's. Whatever cannot be set ends
+ * it with status 71 before the program runs. libc only.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,8 +75,11 @@ static int drop(uid_t uid, gid_t gid)
 int main(int argc, char **argv)
 {
     static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", NULL};
+    bool quiet = argc > 1 && strcmp(argv[1], "-q") == 0;
+    argc -= quiet;
+    argv += quiet;
     if (argc < 5) {
-        fprintf(stderr, "usage: proviso-launch UID GID LAST_FD PROGRAM [ARGUMENT...]\n");
+        fprintf(stderr, "usage: proviso-launch [-q] UID GID LAST_FD PROGRAM [ARGUMENT...]\n");
         return 64;
     }
     unsigned long uid = number(argv[1], INT_MAX), gid = number(argv[2], INT_MAX), last = number(argv[3], 64);
@@ -99,6 +105,13 @@ int main(int argc, char **argv)
     int result = drop((uid_t)uid, (gid_t)gid);
     if (result)
         return result;
+    int said = quiet ? fcntl(2, F_DUPFD_CLOEXEC, 3) : -1, null = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+    if (quiet && (said < 0 || null < 0 || dup2(null, 2) < 0))
+        return fail("leave standard error");
     execve(argv[4], argv + 4, environment);
+    int error = errno;
+    if (said >= 0)
+        dup2(said, 2);
+    errno = error;
     return fail(argv[4]);
 }

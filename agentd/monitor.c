@@ -21,7 +21,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -546,11 +545,6 @@ static int start(struct monitor *m)
     if (sodium_init() < 0)
         return -1;
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
     umask(077);
     if (check_paths(&m->options) || find_accounts(&m->options) || read_keys(m) || open_state(m))
         return -1;

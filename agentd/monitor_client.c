@@ -17,7 +17,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ACCEPTS_PER_ROUND = 16, ABUSE_WINDOW_MS = 60000 };
+enum {
+    ACCEPTS_PER_ROUND = 16,
+    ABUSE_WINDOW_MS = 60000,
+    CONNECTIONS_PER_SECOND = 50, /* of one uid, in the long run */
+    CONNECTIONS_AT_ONCE = 100,
+};
 
 /* ---- Abuse and denials, counted per uid ---- */
 
@@ -236,6 +241,26 @@ static bool over_limits(const struct monitor *m, uid_t uid)
     return (all >= PV_MON_CLIENTS_MAX && uid != 0) || same >= PV_MON_CLIENTS_PER_UID;
 }
 
+/* Each connection costs two programs started: one uid's loop of connections is slowed down. Users share a slot when
+ * their uids collide, which only slows them down together. */
+static bool too_fast(uid_t uid)
+{
+    static struct {
+        int64_t at_ms, tokens; /* thousandths of a connection */
+    } slots[1024];
+    int64_t now = pv_now_ms();
+    size_t i = uid % 1024;
+    int64_t earned = (now - slots[i].at_ms) * CONNECTIONS_PER_SECOND;
+    slots[i].tokens += earned;
+    if (slots[i].at_ms == 0 || slots[i].tokens > CONNECTIONS_AT_ONCE * 1000)
+        slots[i].tokens = CONNECTIONS_AT_ONCE * 1000;
+    slots[i].at_ms = now;
+    if (slots[i].tokens < 1000)
+        return uid != 0;
+    slots[i].tokens -= 1000;
+    return false;
+}
+
 /* The connection's groups at the time it was made. 0 or a negative errno. */
 static int peer_groups(int fd, struct client *c)
 {
@@ -269,7 +294,8 @@ static void accept_one(struct monitor *m, int fd)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || size != sizeof peer || over_limits(m, peer.uid))
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || size != sizeof peer || over_limits(m, peer.uid) ||
+        too_fast(peer.uid))
         return;
     struct client *c = calloc(1, sizeof *c);
     if (!c)

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CLOCK_SLACK = 300 /* seconds that the clock may stand before the last record */ };
+
 static const char *bundle_string(const struct request *r, uint32_t string)
 {
     return pv_bundle_string(r->policy->bundle, string, NULL);
@@ -656,6 +658,86 @@ static const char *unmet_duty(struct request *r, const struct pv_decision *d, co
     return d->reason && !r->wire.reason[0] ? "A reason is required: give one with --reason." : NULL;
 }
 
+static bool is_time(uint32_t slot)
+{
+    return slot >= PV_A_TIME_DATE && slot <= PV_A_TIME_WEEKDAY;
+}
+
+static bool reads_time(const struct pvb_insn *insn)
+{
+    return insn->op == PVB_OP_IN_WINDOW || is_time(insn->slot) || (insn->op == PVB_OP_INT2 && is_time(insn->arg));
+}
+
+static bool rule_depends_on_time(const struct pv_bundle *bundle, uint32_t index)
+{
+    const struct pvb_rule *rule = (const struct pvb_rule *)pv_bundle_section(bundle, PVB_RULES, NULL) + index;
+    const struct pvb_clause *clauses = pv_bundle_section(bundle, PVB_CLAUSES, NULL);
+    const struct pvb_insn *code = pv_bundle_section(bundle, PVB_CLAUSE_CODE, NULL);
+    for (uint32_t c = 0; c < rule->n_clauses; c++) {
+        const struct pvb_clause *clause = &clauses[rule->first_clause + c];
+        for (uint32_t k = 0; k < clause->n_insns; k++)
+            if (reads_time(&code[clause->first_insn + k]))
+                return true;
+    }
+    return false;
+}
+
+/* Whether the clock stands before what is on record and every allow that matched rests on it: somebody may have set it
+ * back to reopen a window. */
+static bool clock_went_back(const struct request *r, const struct pv_decision *d)
+{
+    const struct pvb_rule *rules = pv_bundle_section(r->policy->bundle, PVB_RULES, NULL);
+    if (r->time >= pv_mon_ledger_time(r->m) - CLOCK_SLACK)
+        return false;
+    for (uint32_t i = 0; i < d->n_rules; i++)
+        if (rules[d->rules[i]].kind == PV_RULE_ALLOW && !rule_depends_on_time(r->policy->bundle, d->rules[i]))
+            return false;
+    return true;
+}
+
+/* A downgrade, or the removal of something essential. */
+static bool is_risky(const struct operation *op)
+{
+    return op->plan && (op->plan->action == PV_PLAN_DOWNGRADE || (op->plan->essential && pv_plan_is_removal(op->plan)));
+}
+
+/* Whether an allow that matched names the package as a literal. */
+static bool allow_names_package(const struct request *r, const struct pv_decision *d)
+{
+    const struct pvb_rule *rules = pv_bundle_section(r->policy->bundle, PVB_RULES, NULL);
+    for (uint32_t i = 0; i < d->n_rules; i++) {
+        const struct pvb_rule *rule = &rules[d->rules[i]];
+        if (rule->kind == PV_RULE_ALLOW && (rule->flags & PVB_RULE_NAMES_LITERALLY))
+            return true;
+    }
+    return false;
+}
+
+/* Why the agent itself does not do what the policy allows: an id and a sentence, or NULL. */
+static const char *own_denial(struct request *r, const struct operation *op, const char **id)
+{
+    if (r->one->effect != PV_ALLOW)
+        return NULL;
+    const char *unmet = unmet_duty(r, r->one, id);
+    if (unmet)
+        return unmet;
+    *id = "builtin:clock";
+    if (clock_went_back(r, r->one))
+        return "The clock stands before the last record, and what allows this depends on the time.";
+    if (!is_risky(op))
+        return NULL;
+    bool downgrade = op->plan->action == PV_PLAN_DOWNGRADE;
+    *id = "builtin:unasked";
+    if (op->dependency)
+        return downgrade ? "A downgrade must be asked for by name."
+                         : "The removal of an essential package must be asked for by name.";
+    *id = "builtin:unnamed";
+    if (allow_names_package(r, r->one))
+        return NULL;
+    return downgrade ? "A downgrade needs an allow that names the package."
+                     : "The removal of an essential package needs an allow that names it.";
+}
+
 static int decide_operation(struct request *r, struct operation *op, const struct totals *t, bool direct_too,
                             bool first, struct pv_error *error)
 {
@@ -675,32 +757,9 @@ static int decide_operation(struct request *r, struct operation *op, const struc
     }
     if (list_attrs(r, false, &op->attrs, &op->n_attrs) || make_verdict(r, r->one, &op->verdict))
         return -1;
-    const char *id, *unmet = r->one->effect == PV_ALLOW ? unmet_duty(r, r->one, &id) : NULL;
-    if (unmet) {
-        if (overrule(r, &op->verdict, id, unmet))
-            return -1;
-    } else if (op->plan && !op->dependency && r->one->effect == PV_ALLOW &&
-               (op->plan->action == PV_PLAN_DOWNGRADE || (op->plan->essential && pv_plan_is_removal(op->plan)))) {
-        /* Only by an allow that names the package. */
-        const struct pvb_rule *rules = pv_bundle_section(r->policy->bundle, PVB_RULES, NULL);
-        bool named = false;
-        for (uint32_t i = 0; i < r->one->n_rules; i++) {
-            const struct pvb_rule *rule = &rules[r->one->rules[i]];
-            named = named || (rule->kind == PV_RULE_ALLOW && (rule->flags & PVB_RULE_NAMES_LITERALLY));
-        }
-        if (!named && overrule(r, &op->verdict, "builtin:unnamed",
-                               op->plan->action == PV_PLAN_DOWNGRADE
-                                   ? "A downgrade needs an allow that names the package."
-                                   : "Removing an essential package needs an allow that names it."))
-            return -1;
-    } else if (op->plan && op->dependency && r->one->effect == PV_ALLOW &&
-               (op->plan->action == PV_PLAN_DOWNGRADE || (op->plan->essential && pv_plan_is_removal(op->plan)))) {
-        if (overrule(r, &op->verdict, "builtin:unasked",
-                     op->plan->action == PV_PLAN_DOWNGRADE
-                         ? "A downgrade must be asked for by name."
-                         : "The removal of an essential package must be asked for by name."))
-            return -1;
-    }
+    const char *id, *sentence = own_denial(r, op, &id);
+    if (sentence && overrule(r, &op->verdict, id, sentence))
+        return -1;
     if (!op->held_back)
         pv_decision_join(r->sum, r->policy->bundle, r->one, first);
     return 0;

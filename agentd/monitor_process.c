@@ -235,8 +235,14 @@ int pv_mon_helper_start(struct helper *h, struct monitor *m, const struct accoun
                         const char *const *arguments, int extra, size_t queue_max, int64_t deadline_ms)
 {
     char launcher[512], path[512], uid[16], gid[16];
-    const char *argv[16] = {launcher, uid, gid, extra >= 0 ? "4" : "3", path};
-    size_t n = 5;
+    const char *argv[16] = {launcher};
+    size_t n = 1;
+    if (extra >= 0) /* a front end: what it writes could be a stranger's words */
+        argv[n++] = "-q";
+    argv[n++] = uid;
+    argv[n++] = gid;
+    argv[n++] = extra >= 0 ? "4" : "3";
+    argv[n++] = path;
     if ((size_t)snprintf(launcher, sizeof launcher, "%s/proviso-launch", m->options.libexec) >= sizeof launcher ||
         (size_t)snprintf(path, sizeof path, "%s/%s", m->options.libexec, program) >= sizeof path)
         return -ENAMETOOLONG;

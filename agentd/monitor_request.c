@@ -209,8 +209,8 @@ void pv_mon_request_cancel(struct request *r)
     /* While the ledger may be writing that it is allowed, only the acknowledgement tells what has to follow. */
     if (r->state == RS_RECORD)
         return;
-    if (r->state == RS_FETCH)
-        pv_mon_run_stop(r); /* its end is this request's */
+    if (r->state == RS_FETCH || r->state == RS_REFRESH)
+        pv_mon_run_stop(r); /* apt lets go of its locks first: its end is this request's */
     else
         pv_mon_request_end(r, PV_OUTCOME_CANCELLED, -1, 0, "");
 }

@@ -13,7 +13,7 @@
 # People: $alice $bob $carol; $staff is a group of alice and bob, $admins one of carol.
 set -Eeu
 trap 'echo "FAIL: line $LINENO: $BASH_COMMAND ended with $?" >&2' ERR
-[ "$(id -u)" = 0 ] || { echo "needs root" && exit 77; }
+[ "$(id -u)" = 0 ] || { echo "needs root" && exit 1; }
 work=$(mktemp -d /tmp/pva.XXXXXX)
 chmod 0755 "$work"
 suffix=$(basename "$work" | tr -dc '[:alnum:]' | tr '[:upper:]' '[:lower:]' | tail -c 7)
