@@ -115,6 +115,7 @@ enum {
     OPT_FRONTEND,
     OPT_LEDGER,
     OPT_PLANNER,
+    OPT_RESOLVER,
     OPT_WORKER,
     OPT_TIMEOUT,
     OPT_HARD_LIMIT,
@@ -137,7 +138,8 @@ static const struct argp_option option_table[] = {
     {"libexec", OPT_LIBEXEC, "DIR", 0, "The agent's other programs (" PV_LIBEXEC ")", 0},
     {"frontend-account", OPT_FRONTEND, "NAME", 0, "Account of the front ends (_proviso-fe)", 1},
     {"ledger-account", OPT_LEDGER, "NAME", 0, "Account of the ledger (_proviso-ledger)", 1},
-    {"planner-account", OPT_PLANNER, "NAME", 0, "Account of planner and resolver (_proviso-plan)", 1},
+    {"planner-account", OPT_PLANNER, "NAME", 0, "Account of the planner (_proviso-plan)", 1},
+    {"resolver-account", OPT_RESOLVER, "NAME", 0, "Account that asks the name services (the planner's)", 1},
     {"worker-account", OPT_WORKER, "NAME", 0, "Account of commands that need no root (_proviso-worker)", 1},
     {"default-timeout", OPT_TIMEOUT, "SECONDS", 0, "Longest time of a command for which none is given (2700)", 2},
     {"hard-limit", OPT_HARD_LIMIT, "SECONDS", 0, "Time after which even dpkg is ended (never)", 2},
@@ -173,6 +175,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPT_FRONTEND: o->frontend.name = arg; break;
     case OPT_LEDGER: o->ledger.name = arg; break;
     case OPT_PLANNER: o->planner.name = arg; break;
+    case OPT_RESOLVER: o->resolver.name = arg; break;
     case OPT_WORKER: o->worker.name = arg; break;
     case OPT_TIMEOUT:
         o->default_timeout = seconds_of(arg, state);
@@ -254,12 +257,16 @@ static int find_account(struct account *account)
 
 static int find_accounts(struct options *o)
 {
-    struct account *all[] = {&o->frontend, &o->ledger, &o->planner, &o->worker};
-    for (size_t i = 0; i < 4; i++) {
+    /* The resolver runs what name services load, for a moment; an account of its own keeps it from the planner. */
+    bool shared = !o->resolver.name;
+    if (shared)
+        o->resolver.name = o->planner.name;
+    struct account *all[] = {&o->frontend, &o->ledger, &o->planner, &o->worker, &o->resolver};
+    for (size_t i = 0; i < 5; i++) {
         if (find_account(all[i]))
             return -1;
         for (size_t k = 0; k < i; k++)
-            if (all[i]->uid == all[k]->uid) {
+            if (all[i]->uid == all[k]->uid && !(shared && all[i] == &o->resolver && all[k] == &o->planner)) {
                 pv_mon_log("refusing to start: %s and %s are one account, and each must have its own", all[k]->name,
                            all[i]->name);
                 return -1;

@@ -71,7 +71,7 @@ struct account {
 
 struct options {
     const char *socket, *state, *policy, *pubkey, *root, *libexec, *client_key;
-    struct account frontend, ledger, planner, worker;
+    struct account frontend, ledger, planner, resolver, worker;
     int64_t default_timeout; /* seconds */
     int64_t hard_limit;      /* seconds after which even dpkg is ended; 0: never */
     int64_t refresh;         /* seconds after which package lists are fetched again */

@@ -839,7 +839,7 @@ static void resolve(struct request *r)
     r->helper.channel.frame = resolver_frame;
     pv_wbuf_init(&w, bytes, sizeof bytes);
     pv_put_u32(&w, r->uid);
-    if (pv_mon_helper_start(&r->helper, r->m, &r->m->options.planner, "proviso-resolver", NULL, -1, 65536,
+    if (pv_mon_helper_start(&r->helper, r->m, &r->m->options.resolver, "proviso-resolver", NULL, -1, 65536,
                             PV_MON_HELPER_DEADLINE_MS) ||
         pv_mon_channel_send(&r->helper.channel, PV_MSG_RESOLVE_UID, &w, NULL, 0))
         pv_mon_request_fail(r, PV_FERR_INTERNAL, "The process that finds out who you are cannot be started.");

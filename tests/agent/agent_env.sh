@@ -18,7 +18,7 @@ work=$(mktemp -d /tmp/pva.XXXXXX)
 chmod 0755 "$work"
 suffix=$(basename "$work" | tr -dc '[:alnum:]' | tr '[:upper:]' '[:lower:]' | tail -c 7)
 alice=pva-al$suffix bob=pva-bo$suffix carol=pva-ca$suffix staff=pva-st$suffix admins=pva-ad$suffix
-service_accounts="pva-fe$suffix pva-le$suffix pva-pl$suffix pva-wo$suffix"
+service_accounts="pva-fe$suffix pva-le$suffix pva-pl$suffix pva-wo$suffix pva-re$suffix"
 key_group=pva-ke$suffix
 agent_pid=
 checks=0
@@ -80,7 +80,8 @@ agent_start() {
     set -- --foreground --socket "$socket" --state "$work/state" --policy "$work/agent/etc/policy.bundle" \
         --pubkey "$work/agent/etc/policy.pub" --client-key "$work/agent/etc/client.key" --root "$root" \
         --libexec "$work/agent/libexec" --frontend-account "pva-fe$suffix" --ledger-account "pva-le$suffix" \
-        --planner-account "pva-pl$suffix" --worker-account "pva-wo$suffix" "$@"
+        --planner-account "pva-pl$suffix" --worker-account "pva-wo$suffix" \
+        --resolver-account "pva-re$suffix" "$@"
     mkfifo "$work/ready"
     "$work/agent/bin/provisod" "$@" --ready-fd 9 9>"$work/ready" 2>>"$work/log" </dev/null &
     agent_pid=$!

@@ -16,12 +16,21 @@ command fails  { run "/bin/sh" "-c" "echo to stderr >&2; exit 42"; }
 command environ { run "/usr/bin/env"; }
 command nosuch { run "/nowhere/program"; }
 command wrong  { run "/bin/true"; account "no-such-account"; }
+command guarded { run "/usr/bin/touch" "$work/guarded"; }
+command alerting { run "/usr/bin/touch" "$work/alerting"; }
+command later { run "/usr/bin/touch" "$work/later"; }
+command open { run "/bin/echo" "the window is open"; }
+window never = 2001-01-01..2001-01-02;
+window always = 00:00..24:00;
 direct admin to whoami;
-@id("all") allow everyone to whoami, rootly, mine, show, slow, sleeper, fails, environ, nosuch, wrong;
+@id("all") allow everyone to whoami, rootly, mine, show, slow, sleeper, fails, environ, nosuch, wrong, guarded, alerting, later, open;
 @id("no-two") deny everyone to show when argument.word == "two" because "Two is one too many.";
 require reason for everyone to rootly;
 require notice "Be gentle." for group "$staff" to mine;
-require approval by admin for everyone to fails when request.interactive;
+require approval by admin for everyone to guarded;
+require alert group "$admins" for everyone to alerting;
+require window never for everyone to later;
+require window always or never for everyone to open;
 POLICY
 agent_policy "$work/run.policy"
 agent_start || fail "the agent does not start"
@@ -71,6 +80,47 @@ expect_text "to stderr"
 self "$alice" run slow
 expect_text "time"
 ! pgrep -x -f '/bin/sleep 619' >/dev/null || fail "the command outlived its time"
+self "$alice" run --timeout 1s sleeper
+expect_text "time"
+[ "$status" != 0 ] || fail "a request's own timeout does not count"
+
+# Duties that this agent does not carry out deny, in their words.
+self "$alice" run guarded
+expect_status 77
+expect_text "approval by admin"
+expect_text "builtin:unsupported"
+self "$alice" run alerting
+expect_status 77
+expect_text "builtin:unsupported"
+self "$alice" run later
+expect_status 77
+expect_text "never"
+self "$alice" run open
+expect_status 0
+expect_text "the window is open"
+[ ! -e "$work/guarded" ] && [ ! -e "$work/alerting" ] && [ ! -e "$work/later" ] || fail "a duty was passed over"
+
+# Arguments as hostile as a command line lets them be reach the command as they are, or nothing does.
+self "$alice" run show 't\'
+expect_status 0
+expect_text 't\'
+self "$alice" run show ''
+[ "$status" != 0 ] || fail "an empty argument is in the set"
+self "$alice" run show $'t\e[31m\nred'
+expect_status 0
+self "$alice" run show "t$(head -c 5000 /dev/zero | tr '\0' x)"
+[ "$status" != 0 ] || fail "an argument of 5000 bytes was taken"
+self "$alice" run show 't$(id)`id`;id|id&'
+expect_status 0
+expect_text 't$(id)`id`;id|id&'
+self "$alice" run ../../bin/sh
+[ "$status" != 0 ] || fail "a path is a command"
+mkdir -m 0700 "$work/private"
+status=0
+as "$alice" bash -c "cd '$work/run' && exec '$work/agent/bin/selfserve' run mine" >"$work/out" 2>&1 </dev/null || status=$?
+expect_status 0
+expect_text "$work/run"
+
 self "$alice" run nosuch
 [ "$status" != 0 ] || fail "a program that is not there ran"
 self "$alice" run wrong
