@@ -233,10 +233,14 @@ static size_t signal_tree(int sig)
 static void kill_tree(void)
 {
     for (int round = 0; round < 200; round++) {
+        /* The command's first process is gone, so whoever is left has become our own child, or hangs on one. */
+        pid_t reaped;
+        while ((reaped = waitpid(-1, NULL, WNOHANG)) > 0)
+            ;
+        if (reaped < 0 && errno == ECHILD)
+            return;
         size_t stopped = signal_tree(SIGSTOP);
         size_t killed = signal_tree(SIGKILL);
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            ;
         if (stopped == 0 && killed == 0)
             return;
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
