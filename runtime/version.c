@@ -144,13 +144,16 @@ static struct text take_revision(struct text *t)
     return revision;
 }
 
-/* '+' before an epoch's digits is taken as strtol() takes it. */
+/* A sign before an epoch's digits is taken as strtol() takes it: '+', and '-' before nothing but zeros. */
 static struct text dpkg_take_epoch(struct text *t)
 {
     struct text rest = *t;
-    if (rest.len && *rest.ptr == '+')
+    bool negative = rest.len && *rest.ptr == '-';
+    if (rest.len && (*rest.ptr == '+' || negative))
         rest = from(rest, 1);
     struct text epoch = take_epoch(&rest);
+    if (negative && compare_numbers(epoch, (struct text){"", 0}) != 0)
+        return (struct text){t->ptr, 0};
     if (epoch.len)
         *t = rest;
     return epoch;
@@ -378,16 +381,30 @@ static int rpm_compare_part(struct text a, struct text b)
     return (a.len > 0) - (b.len > 0);
 }
 
-/* A missing epoch is 0; a missing release is empty and sorts before every other. */
+/* A colon without digits before it is an epoch of 0, as a missing one is. */
+static struct text rpm_take_epoch(struct text *t)
+{
+    if (t->len && *t->ptr == ':') {
+        *t = from(*t, 1);
+        return (struct text){t->ptr, 0};
+    }
+    return take_epoch(t);
+}
+
+/* A missing release sorts before every other, whatever that is: rpmverCmp(). */
 static int rpm_compare(struct text a, struct text b)
 {
-    struct text ae = take_epoch(&a), be = take_epoch(&b);
+    struct text ae = rpm_take_epoch(&a), be = rpm_take_epoch(&b);
     int difference = compare_numbers(ae, be);
     if (difference)
         return difference;
+    size_t a_len = a.len, b_len = b.len;
     struct text ar = take_revision(&a), br = take_revision(&b);
+    bool a_release = a.len != a_len, b_release = b.len != b_len;
     difference = rpm_compare_part(a, b);
-    return difference ? difference : rpm_compare_part(ar, br);
+    if (difference || a_release != b_release)
+        return difference ? difference : a_release - b_release;
+    return rpm_compare_part(ar, br);
 }
 
 static bool rpm_valid(struct text t)

@@ -1,5 +1,5 @@
 /* Versions, order by order: tables from the specifications, laws of a total order on random texts, and for dpkg the
- * answers of dpkg itself. */
+ * answers of the program itself (version_oracle_test.c asks the libraries, many more times). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,7 +67,7 @@ static void test_dpkg(void **state)
               "1.0", "=1.0-0", "=1.00", "=0:1.0", "1.0-0a", "1.0-1~bpo12+1+really", "1.0-1", "1.0-2", "1.0a-1", "1.0+1",
               "1.0.0", "1.0.1", "1.2", "1.10", "2-1-1", "9999999999999999999998", "9999999999999999999999", "1:0",
               "1:1.0", "10:0");
-    VALID(PV_ORDER_DPKG, true, "1", "1.0-1", "0:1", "2147483647:1", "1:2:3", "1-2-3", "1~a+b.c", "+1:1");
+    VALID(PV_ORDER_DPKG, true, "1", "1.0-1", "0:1", "2147483647:1", "1:2:3", "1-2-3", "1~a+b.c", "+1:1", "-0:1");
     VALID(PV_ORDER_DPKG, false, "", "a", "1 ", " 1", "1 2", ":1", "a:1", "-1:1", "2147483648:1", "1:", "1-", "-1",
           "1_0", "1-1_0", "1-1-", "1/2", "1:-1", "~1", "1\xc3\xa9", "1\n");
 }
@@ -87,9 +87,9 @@ static void test_semver(void **state)
 static void test_rpm(void **state)
 {
     (void)state;
-    ASCENDING(PV_ORDER_RPM, "1.0~rc1", "1.0~rc1^20200101", "1.0~rc1.1", "1.0", "=1_0", "=1.0", "=0:1.0", "1.0-0",
-              "1.0-1", "1.0-1.el9", "1.0-2", "1.0^20160101", "1.0.a", "=1.0a", "1.0.1", "1.2", "1.10", "=1.010", "2.0",
-              "1:0.1");
+    ASCENDING(PV_ORDER_RPM, "1.0~rc1", "1.0~rc1^20200101", "1.0~rc1.1", "1.0", "=1_0", "=1.0", "=0:1.0", "1.0-~",
+              "1.0-0", "1.0-1", "1.0-1.el9", "1.0-2", "1.0^20160101", "1.0.a", "=1.0a", "1.0.1", "1.2", "1.10",
+              "=1.010", "2.0", "1:0.1");
     VALID(PV_ORDER_RPM, true, "1", "abc", "1.0-1.fc39", "2:1.0^git1-3~x", "1_2");
     VALID(PV_ORDER_RPM, false, "", "1-", "a:1", ":1", "1 2", "1-2-3", "-1", "1:", "1/2");
 }
@@ -174,7 +174,7 @@ static void test_against_dpkg(void **state)
         skip();
     random_state = 7;
     int seen[3] = {0};
-    for (int i = 0; i < 3000;) {
+    for (int i = 0; i < 300;) {
         char a[16], b[16];
         random_version(a, sizeof(a), NULL);
         random_version(b, sizeof(b), a);
@@ -187,10 +187,10 @@ static void test_against_dpkg(void **state)
         if (run_dpkg((const char *const[]){"dpkg", "--compare-versions", a, relation, b, NULL}) != 0)
             fail_msg("dpkg does not say that \"%s\" %s \"%s\"", a, relation, b);
     }
-    assert_true(seen[0] > 100 && seen[1] > 20 && seen[2] > 100);
+    assert_true(seen[0] > 10 && seen[1] > 2 && seen[2] > 10);
 
     int n_valid = 0, n_invalid = 0;
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 100; i++) {
         char a[12];
         random_version(a, sizeof(a), NULL);
         bool ours = valid(PV_ORDER_DPKG, a);
@@ -200,7 +200,7 @@ static void test_against_dpkg(void **state)
         n_valid += ours;
         n_invalid += !ours;
     }
-    assert_true(n_valid > 100 && n_invalid > 100);
+    assert_true(n_valid > 10 && n_invalid > 10);
 }
 
 static void test_names(void **state)
