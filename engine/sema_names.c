@@ -190,6 +190,25 @@ struct pv_named *pv_sema_find(const struct pv_sema *sema, enum pv_name_kind kind
     return entry ? entry->of[kind] : NULL;
 }
 
+/* Where nothing is near and there are few, all of them: one who has forgotten the name knows it when it is seen. */
+static void tell_all(struct pv_sema *sema, struct pv_diag *diag, enum pv_name_kind kind, struct pv_span span)
+{
+    enum { FEW = 4 };
+    const char *list = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < sema->n_named[kind]; i++) {
+        const struct pv_named *named = sema->named[kind][i];
+        if (named == sema->admin || !pv_sema_sees(sema, span.file, named->span.file))
+            continue;
+        if (++n > FEW)
+            return;
+        list = list ? pv_arena_printf(sema->arena, "%s, `%s`", list, named->text.ptr)
+                    : pv_arena_printf(sema->arena, "`%s`", named->text.ptr);
+    }
+    if (list)
+        pv_diag_hint(sema->diags, diag, "declared: %s", list);
+}
+
 static void guess(struct pv_sema *sema, struct pv_diag *diag, enum pv_name_kind kind, struct pv_text text,
                   struct pv_span span)
 {
@@ -202,8 +221,10 @@ static void guess(struct pv_sema *sema, struct pv_diag *diag, enum pv_name_kind 
         if (pv_sema_sees(sema, span.file, named->span.file))
             pv_nearest_offer(&near, named->text.ptr, named->text.len);
     }
-    if (!near.best)
+    if (!near.best) {
+        tell_all(sema, diag, kind, span);
         return;
+    }
     pv_diag_hint(sema->diags, diag, "did you mean `%s`?", near.best);
     pv_diag_fix(sema->diags, diag, span, "%s", near.best);
 }

@@ -57,7 +57,8 @@ static int ask_terminal(bool confirm, const char *prompt, char *buffer, size_t s
     char *again = NULL;
     size_t again_len;
     if (terminal < 0) {
-        pv_cli_error("no terminal to ask for a passphrase on: give --passphrase-fd");
+        pv_cli_error("no terminal to ask for a passphrase on: give --passphrase-fd%s",
+                     confirm ? ", or --no-password for a key in clear" : "");
         return -1;
     }
     if (ask(terminal, prompt, buffer, size, len) < 0) {
