@@ -87,7 +87,7 @@ struct pvb_header {
     uint32_t decide_plan_entry; /* in DECIDE: where operations of a plan start, which skips the direct rules; 0 where
                                    there are none */
     uint32_t pad;
-    uint64_t bound; /* claimed worst-case work of one decision, in steps; the verifier computes its own and compares */
+    uint64_t bound; /* claimed worst-case work of one verdict, in steps; the verifier computes its own and compares */
     uint8_t content_hash[32];
     struct pvb_section_entry section[PVB_N_SECTIONS];
 };

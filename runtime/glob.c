@@ -179,6 +179,7 @@ static bool match_short(const struct prepared *g, const uint32_t *symbols, const
     uint64_t states = 1;
     states |= (states & stars) << 1;
     while (at < end && states) {
+        PV_STEPS(1);
         uint32_t c = take_code_point(&at, end);
         uint32_t symbol = find_symbol(symbols, g->n_symbols, c);
         uint64_t literal = symbol < g->n_symbols ? masks[3 + symbol] : 0;
@@ -197,6 +198,7 @@ static bool match_long(const struct prepared *g, const uint32_t *symbols, const 
     states[0] |= (states[0] & (star[0] | star_star[0])) << 1;
     bool alive = true;
     while (at < end && alive) {
+        PV_STEPS(g->words);
         uint32_t c = take_code_point(&at, end);
         uint32_t symbol = find_symbol(symbols, g->n_symbols, c);
         const uint64_t *literal = symbol < g->n_symbols ? masks + (3 + (size_t)symbol) * g->words : NULL;

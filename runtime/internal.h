@@ -10,6 +10,15 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bundles are used in place and are little-endian");
 
+/* Work is counted, in the steps of verify.h, where a test that holds the bound compiles the runtime with
+ * PV_COUNT_STEPS; otherwise this is nothing. */
+#ifdef PV_COUNT_STEPS
+extern _Thread_local uint64_t pv_steps;
+#define PV_STEPS(n) (pv_steps += (n))
+#else
+#define PV_STEPS(n) ((void)0)
+#endif
+
 /* error.c: fills *error (may be NULL) and returns `code`. */
 int pv_fail(struct pv_error *error, int code, uint64_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

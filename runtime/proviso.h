@@ -133,7 +133,7 @@ PV_API uint64_t pv_bundle_version(const struct pv_bundle *bundle);
 PV_API const uint8_t *pv_bundle_content_hash(const struct pv_bundle *bundle); /* 32 bytes */
 PV_API const char *pv_bundle_zone(const struct pv_bundle *bundle);            /* "" for the host's */
 PV_API bool pv_bundle_is_library(const struct pv_bundle *bundle);
-PV_API uint64_t pv_bundle_bound(const struct pv_bundle *bundle);        /* proven worst-case steps of one decision */
+PV_API uint64_t pv_bundle_bound(const struct pv_bundle *bundle);        /* proven worst-case steps of one verdict */
 PV_API uint64_t pv_bundle_clause_bound(const struct pv_bundle *bundle); /* the same for evaluating every clause */
 PV_API size_t pv_bundle_memory(const struct pv_bundle *bundle); /* bytes that the loaded bundle holds beside the file */
 

@@ -217,6 +217,7 @@ int pv_str_compare(const struct pv_str *a, const struct pv_str *b)
     if (a->id)
         return 0;
     uint32_t common = a->len < b->len ? a->len : b->len;
+    PV_STEPS(common);
     int difference = common ? memcmp(a->ptr, b->ptr, common) : 0;
     return difference ? difference : (a->len > b->len) - (a->len < b->len);
 }

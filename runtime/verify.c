@@ -283,6 +283,32 @@ static int verify_clause(struct verifier *v, const struct pvb_clause *clause, ui
     return 0;
 }
 
+/* What a verdict does beside `decide`: where requires name more than one account, it looks for two that match. */
+static uint64_t account_cost(const struct verifier *v)
+{
+    const struct pv_bundle *b = v->b;
+    uint32_t account = 0;
+    uint64_t total = 0;
+    bool differ = false;
+    for (uint32_t r = 0; r < b->n_rules; r++) {
+        const struct pvb_rule *rule = &b->rules[r];
+        bool has = false;
+        for (uint32_t d = rule->first_duty; d < rule->first_duty + rule->n_duties; d++) {
+            if (b->duties[d].kind != PV_D_ACCOUNT)
+                continue;
+            has = true;
+            differ = differ || (account && account != b->duties[d].text);
+            account = b->duties[d].text;
+        }
+        for (uint32_t c = rule->first_clause; has && c < rule->first_clause + rule->n_clauses; c++) {
+            const struct pvb_clause *clause = &b->clauses[c];
+            for (uint32_t k = clause->first_insn; k < clause->first_insn + clause->n_insns; k++)
+                total = plus(total, cost(v, &b->clause_code[k]));
+        }
+    }
+    return differ ? total : 0;
+}
+
 int pv_verify(const struct pv_bundle *bundle, uint64_t *bound, uint64_t *clause_bound, struct pv_error *error)
 {
     *bound = *clause_bound = 0;
@@ -299,6 +325,8 @@ int pv_verify(const struct pv_bundle *bundle, uint64_t *bound, uint64_t *clause_
         status = verify_decide(&v, bound);
         for (uint32_t i = 0; !status && i < bundle->n_clauses; i++)
             status = verify_clause(&v, &bundle->clauses[i], clause_bound);
+        if (!status)
+            *bound = plus(*bound, account_cost(&v));
     }
     if (!status && (*bound > PVB_MAX_BOUND || *clause_bound > PVB_MAX_BOUND))
         status = pv_fail(error, PV_E_LIMIT, 0, "a decision could take more than 2^44 steps");

@@ -8,6 +8,10 @@
 
 #include <assert.h>
 
+#ifdef PV_COUNT_STEPS
+_Thread_local uint64_t pv_steps;
+#endif
+
 static bool compares(enum pv_cmp cmp, int64_t a, int64_t b)
 {
     switch (cmp) {
@@ -39,6 +43,7 @@ static bool is_element(const struct pv_bundle *bundle, const struct pvb_set *row
         uint32_t low = 0, high = row->n_members;
         while (low < high) {
             uint32_t middle = low + (high - low) / 2;
+            PV_STEPS(1);
             if (members[middle] < s->id)
                 low = middle + 1;
             else
@@ -66,6 +71,7 @@ static bool has_member(const struct pv_value *set, const struct pv_str *s)
     uint32_t low = 0, high = set->n_members;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
+        PV_STEPS(s->id ? 1 : 0); /* else the bytes compared */
         int difference = pv_str_compare(&set->members[middle], s);
         if (difference == 0)
             return true;
@@ -106,6 +112,7 @@ static bool compares_versions(const struct pv_request *r, uint8_t cmp, const str
     enum pv_order order = (enum pv_order)(cmp >> 4);
     if (order == PV_ORDER_COMMAND)
         order = r->order;
+    PV_STEPS((uint64_t)a->len + b->len);
     return compares((enum pv_cmp)(cmp & 15), pv_version_compare(order, a->ptr, a->len, b->ptr, b->len), 0);
 }
 
@@ -139,6 +146,7 @@ static inline enum pv_truth test(const struct pv_request *r, const struct pvb_in
 {
     const struct pv_bundle *b = r->bundle;
     const struct pv_value *v = &r->slots[i->slot].value, *other;
+    PV_STEPS(1);
     switch (i->op) {
     case PVB_OP_CONST: return truth(i->cmp);
     case PVB_OP_HAS: return v->state == PV_NOT_KNOWN ? PV_UNKNOWN : truth(v->state == PV_PRESENT);
@@ -185,6 +193,7 @@ enum pv_join pv_run_decide(const struct pv_request *request, uint32_t entry)
     const struct pvb_insn *code = request->bundle->decide, *i = code + entry;
     while (i->op != PVB_OP_RETURN)
         i = code + (test(request, i) == PV_TRUE ? i->jt : i->jf);
+    PV_STEPS(1);
     return (enum pv_join)i->arg;
 }
 
@@ -196,13 +205,18 @@ enum pv_truth pv_clause_truth(const struct pv_request *request, uint32_t clause)
     uint8_t below[PVB_MAX_STACK] = {0}, n = 0; /* and those below it */
     for (;; i++) {
         switch (i->op) {
-        case PVB_OP_END: return top;
-        case PVB_OP_NOT: top = (enum pv_truth)(PV_TRUE - top); break;
+        case PVB_OP_END: PV_STEPS(1); return top;
+        case PVB_OP_NOT:
+            PV_STEPS(1);
+            top = (enum pv_truth)(PV_TRUE - top);
+            break;
         case PVB_OP_AND:
+            PV_STEPS(1);
             n--;
             top = below[n] < top ? (enum pv_truth)below[n] : top;
             break;
         case PVB_OP_OR:
+            PV_STEPS(1);
             n--;
             top = below[n] > top ? (enum pv_truth)below[n] : top;
             break;

@@ -23,6 +23,7 @@ static bool in_days(const struct pv_bundle *b, const struct pvb_window_alt *a, c
         return true;
     for (uint32_t i = a->first_day; i < a->first_day + a->n_days; i++) {
         const struct pvb_nth_day *nth = &b->window_days[i];
+        PV_STEPS(1);
         if ((unsigned)nth->weekday != d->weekday)
             continue;
         if (nth->nth == -1 ? d->day + 7 > pv_days_in_month(d->year, d->month) : (unsigned)nth->nth == (d->day + 6) / 7)
@@ -38,6 +39,7 @@ static bool in_dates(const struct pv_bundle *b, const struct pvb_window_alt *a, 
     int64_t of_year = (int64_t)d->month * 100 + d->day;
     for (uint32_t i = a->first_date; i < a->first_date + a->n_dates; i++) {
         const struct pvb_date_range *range = &b->window_dates[i];
+        PV_STEPS(1);
         int64_t date = range->yearly ? of_year : d->days;
         bool wraps = range->from > range->to; /* over the end of the year */
         if (wraps ? date >= range->from || date <= range->to : date >= range->from && date <= range->to)
@@ -60,6 +62,7 @@ static bool in_terms(const struct pv_bundle *b, const struct pvb_window_alt *a, 
     bool yesterday = is_open_on(b, a, now->days - 1);
     for (uint32_t i = a->first_clock; i < a->first_clock + a->n_clocks; i++) {
         const struct pvb_clock_range *range = &b->window_clocks[i];
+        PV_STEPS(1);
         bool past_midnight = range->from >= range->to;
         if (today && now->second >= range->from && (past_midnight || now->second < range->to))
             return true;
@@ -73,8 +76,10 @@ static bool in_terms(const struct pv_bundle *b, const struct pvb_window_alt *a, 
 bool pv_window_holds(const struct pv_bundle *bundle, const struct pv_local *local, uint32_t window)
 {
     const struct pvb_window *w = &bundle->windows[window];
+    PV_STEPS(1);
     for (uint32_t i = w->first_alt; i < w->first_alt + w->n_alts; i++) {
         const struct pvb_window_alt *a = &bundle->window_alts[i];
+        PV_STEPS(1);
         bool inside =
             a->ref != PVB_NONE ? pv_window_holds(bundle, local, a->ref) : in_terms(bundle, a, &local[w->zone]);
         if (inside && (a->except == PVB_NONE || !pv_window_holds(bundle, local, a->except)))

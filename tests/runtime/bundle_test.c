@@ -712,6 +712,13 @@ static void test_bound(void **state)
         {"policy p 1\nrule direct\n clause subject \"a\" str user.name \"root\"\nrule deny\n"
          " clause subject \"a\" str user.name \"bob\"\n",
          3, 4},
+        /* A verdict also looks for two accounts, where two are named. */
+        {"policy p 1\nrule require\n clause when \"a\" const 1\n duty account \"a\"\nrule require\n"
+         " clause when \"a\" const 1\n duty account \"a\"\n",
+         1, 4},
+        {"policy p 1\nrule require\n clause when \"a\" const 1\n duty account \"a\"\nrule require\n"
+         " clause when \"a\" const 1\n duty account \"b\"\n",
+         1 + 4, 4},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct loaded l = load_text(rows[i].text);
