@@ -356,7 +356,7 @@ int pv_mon_listen(struct monitor *m, int inherited_fd)
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         if (strlen(m->options.socket) >= sizeof address.sun_path)
             return -ENAMETOOLONG;
-        strcpy(address.sun_path, m->options.socket);
+        memcpy(address.sun_path, m->options.socket, strlen(m->options.socket) + 1); /* checked above to fit */
         result = remove_stale(m->options.socket);
         if (result)
             return result;

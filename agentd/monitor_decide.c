@@ -382,7 +382,7 @@ static int fill(struct request *r, const struct operation *op, const struct tota
             }
         } else if (r->is_apt) {
             fill_foreseen(r, op, &f);
-        } else if (r->takes_packages) {
+        } else if (r->takes_packages && op->package) {
             fill_template_package(r, op, &f);
         }
         if (f.status) {
@@ -808,6 +808,13 @@ int pv_mon_decide(struct request *r, bool direct_too, struct pv_error *error)
 
 /* ---- Sources ---- */
 
+/* An operation of which only this much is known. */
+static struct operation imagined(const char *command, const char *package, const char *source)
+{
+    return (struct operation){
+        .command = command, .package = package, .source = source, .version = "", .installed_version = "", .arch = ""};
+}
+
 static bool may_match(struct request *r, const struct operation *op)
 {
     struct totals t = {0};
@@ -830,19 +837,20 @@ enum source_use pv_mon_source_use(struct request *r, uint32_t source)
     enum source_use use = SOURCE_HIDDEN;
     r->planned_facts = false;
     for (uint32_t i = 0; i < r->wire.n_args && use == SOURCE_HIDDEN; i++) {
-        struct operation op = {.command = r->wire.command, .package = r->wire.args[i], .source = name};
+        struct operation op = imagined(r->wire.command, r->wire.args[i], name);
         if (may_match(r, &op))
             use = SOURCE_FULL;
     }
     if (r->wire.n_args == 0) {
-        struct operation op = {.command = r->wire.command, .source = name};
+        struct operation op = imagined(r->wire.command, NULL, name);
         if (may_match(r, &op))
             use = SOURCE_FULL;
     }
     /* What the named packages pull in is an install or an upgrade of its own. */
     static const char *const pulled[] = {"install", "upgrade"};
     for (size_t i = 0; i < 2 && use == SOURCE_HIDDEN; i++) {
-        struct operation op = {.command = pulled[i], .dependency = true, .source = name};
+        struct operation op = imagined(pulled[i], NULL, name);
+        op.dependency = true;
         if (may_match(r, &op))
             use = SOURCE_DEPENDENCIES;
     }

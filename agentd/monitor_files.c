@@ -184,16 +184,17 @@ int pv_dir_make(int dir, const char *name, mode_t mode, uid_t uid, gid_t gid)
     int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return -errno;
-    int result = 0;
     struct stat st;
-    if (fstat(fd, &st) < 0)
-        result = -errno;
-    else if (st.st_uid != uid && st.st_uid != 0)
-        result = -EPERM;
-    else if ((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid) < 0)
-        result = -errno;
-    else if ((st.st_mode & 07777) != mode && fchmod(fd, mode) < 0)
-        result = -errno;
+    bool good = fstat(fd, &st) == 0;
+    if (good && st.st_uid != uid && st.st_uid != 0) {
+        good = false;
+        errno = EPERM;
+    }
+    if (good && (st.st_uid != uid || st.st_gid != gid))
+        good = fchown(fd, uid, gid) == 0;
+    if (good && (st.st_mode & 07777) != mode)
+        good = fchmod(fd, mode) == 0;
+    int result = good ? 0 : -errno;
     close(fd);
     return result;
 }

@@ -58,22 +58,27 @@ void pv_loop_free(struct pv_loop *loop)
     *loop = (struct pv_loop){.signals = -1};
 }
 
+static int grow(struct pv_loop *loop)
+{
+    size_t cap = loop->cap ? loop->cap * 2 : 64;
+    struct pv_watch **watches = realloc(loop->watches, cap * sizeof *watches);
+    if (watches)
+        loop->watches = watches;
+    struct pollfd *polls = realloc(loop->polls, (cap + 1) * sizeof *polls); /* one more for the signals */
+    if (polls)
+        loop->polls = polls;
+    if (!watches || !polls)
+        return -ENOMEM;
+    loop->cap = cap;
+    return 0;
+}
+
 int pv_loop_watch(struct pv_loop *loop, struct pv_watch *watch)
 {
     if (watch->slot)
         return 0;
-    if (loop->n == loop->cap) {
-        size_t cap = loop->cap ? loop->cap * 2 : 64;
-        struct pv_watch **watches = realloc(loop->watches, cap * sizeof *watches);
-        if (watches)
-            loop->watches = watches;
-        struct pollfd *polls = realloc(loop->polls, (cap + 1) * sizeof *polls); /* one more for the signals */
-        if (polls)
-            loop->polls = polls;
-        if (!watches || !polls)
-            return -ENOMEM;
-        loop->cap = cap;
-    }
+    if (loop->n == loop->cap && grow(loop))
+        return -ENOMEM;
     loop->watches[loop->n++] = watch;
     watch->slot = loop->n;
     return 0;
@@ -187,11 +192,12 @@ static void fire_timers(struct pv_loop *loop)
 
 int pv_loop_run(struct pv_loop *loop)
 {
-    struct pollfd signals_only;
+    if (!loop->polls && grow(loop))
+        return -ENOMEM;
     while (!loop->stop) {
         compact(loop);
         size_t n = loop->n;
-        struct pollfd *polls = loop->polls ? loop->polls : &signals_only;
+        struct pollfd *polls = loop->polls;
         for (size_t i = 0; i < n; i++)
             polls[i] = (struct pollfd){.fd = loop->watches[i]->fd, .events = loop->watches[i]->events};
         polls[n] = (struct pollfd){.fd = loop->signals, .events = POLLIN};

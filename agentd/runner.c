@@ -21,6 +21,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -187,9 +188,11 @@ static pid_t parent_of(const char *pid)
         return 0;
     text[n] = '\0';
     const char *end = strrchr(text, ')');
-    char state;
-    int parent;
-    return end && sscanf(end + 1, " %c %d", &state, &parent) == 2 && state != 'Z' ? parent : 0;
+    /* ") S 1234 ...": the state is one letter. */
+    if (!end || strlen(end) < 5 || end[2] == 'Z')
+        return 0;
+    long parent = strtol(end + 4, NULL, 10);
+    return parent > 0 && parent <= INT_MAX ? (pid_t)parent : 0;
 }
 
 enum { PROCESSES_MAX = 32768 };
