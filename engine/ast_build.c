@@ -652,10 +652,16 @@ struct pv_ast_duty *pv_build_duty_string(struct pv_builder *b, enum pv_duty_kind
     return duty;
 }
 
+/* One that was told already is a second: it is not told again as being no time at all. */
+static int64_t timeout_of(struct pv_builder *b, struct pv_token duration)
+{
+    return duration.broken ? 1 : pv_literal_number(b, duration);
+}
+
 struct pv_ast_duty *pv_build_duty_timeout(struct pv_builder *b, struct pv_token word, struct pv_token duration)
 {
     struct pv_ast_duty *duty = new_duty(b, PV_D_TIMEOUT, word, duration.span);
-    duty->seconds = pv_literal_number(b, duration);
+    duty->seconds = timeout_of(b, duration);
     duty->value = duration.span;
     return duty;
 }
@@ -1220,7 +1226,7 @@ struct pv_ast_command_item *pv_build_timeout(struct pv_builder *b, struct pv_tok
                                              struct pv_token end)
 {
     struct pv_ast_command_item *item = new_item(b);
-    item->seconds = pv_literal_number(b, duration);
+    item->seconds = timeout_of(b, duration);
     item->value_span = duration.span;
     return end_item(item, PV_AST_COMMAND_TIMEOUT, word, end);
 }

@@ -587,7 +587,10 @@ static bool reserved_name(struct parser *p, struct pv_token token)
         struct pv_diag *diag =
             pv_report(p->b.diags, PV_DIAG_RESERVED_WORD, token.span, "`%.*s` is a reserved word and cannot be a name",
                       text_len(token), token_bytes(p, token));
-        pv_diag_hint(p->b.diags, diag, "another name, such as `my-%.*s`", text_len(token), token_bytes(p, token));
+        if (accepts2(p, PV_TOK_STRING, peek(p).kind))
+            pv_diag_hint(p->b.diags, diag, "in quotes it can: \"%.*s\"", text_len(token), token_bytes(p, token));
+        else
+            pv_diag_hint(p->b.diags, diag, "another name, such as `my-%.*s`", text_len(token), token_bytes(p, token));
     }
     token.kind = PV_TOK_IDENT;
     token.broken = true;

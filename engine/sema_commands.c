@@ -267,7 +267,9 @@ static void lower_run(struct pv_sema *sema, const struct pv_command *command, st
     if (program->path || program->text.ptr[0] != '/' || program->text.ptr[program->text.len - 1] == '/') {
         struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_PROGRAM_PATH, program->span,
                                          "the program is written out, as an absolute path");
-        if (!program->path)
+        if (!program->path && strchr(program->text.ptr, ' '))
+            pv_diag_hint(sema->diags, diag, "no shell reads it: each word is a string of its own");
+        else if (!program->path)
             pv_diag_hint(sema->diags, diag, "nothing is looked up: write for example \"/usr/bin/%s\"",
                          program->text.ptr);
         return;

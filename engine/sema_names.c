@@ -190,10 +190,24 @@ struct pv_named *pv_sema_find(const struct pv_sema *sema, enum pv_name_kind kind
     return entry ? entry->of[kind] : NULL;
 }
 
-/* Where nothing is near and there are few, all of them: one who has forgotten the name knows it when it is seen. */
-static void tell_all(struct pv_sema *sema, struct pv_diag *diag, enum pv_name_kind kind, struct pv_span span)
+/* Where nothing is near and there are few, all of them: one who has forgotten the name knows it when it is seen. What
+ * could be meant as it stands, without a declaration, is told how it is written. */
+static void tell_forms(struct pv_sema *sema, struct pv_diag *diag, enum pv_name_kind kind, struct pv_text text,
+                       struct pv_span span)
 {
     enum { FEW = 4 };
+    if (kind == PV_NAME_ROLE) {
+        if (!strcmp(text.ptr, "ALL") || !strcmp(text.ptr, "all") || !strcmp(text.ptr, "anyone"))
+            pv_diag_hint(sema->diags, diag, "all people are `everyone`");
+        else
+            pv_diag_hint(sema->diags, diag, "a role is declared; others are written `group \"%s\"` or `user \"%s\"`",
+                         text.ptr, text.ptr);
+        return;
+    }
+    if (kind == PV_NAME_SET) {
+        pv_diag_hint(sema->diags, diag, "a set is declared; a name itself stands in quotes: \"%s\"", text.ptr);
+        return;
+    }
     const char *list = NULL;
     size_t n = 0;
     for (size_t i = 0; i < sema->n_named[kind]; i++) {
@@ -222,7 +236,7 @@ static void guess(struct pv_sema *sema, struct pv_diag *diag, enum pv_name_kind 
             pv_nearest_offer(&near, named->text.ptr, named->text.len);
     }
     if (!near.best) {
-        tell_all(sema, diag, kind, span);
+        tell_forms(sema, diag, kind, text, span);
         return;
     }
     pv_diag_hint(sema->diags, diag, "did you mean `%s`?", near.best);

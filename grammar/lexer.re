@@ -173,6 +173,8 @@ static void stray_character(struct pv_lexer *lexer, const unsigned char *start)
                                       (int)len, (const char *)start, (unsigned)code_point);
         if (*start == '/')
             HINT(lexer, diag, "paths stand in quotes");
+        else if (*start == '%')
+            HINT(lexer, diag, "a group is written `group \"name\"`");
     }
     lexer->diags = diags;
     lexer->stray = true;

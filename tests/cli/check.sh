@@ -84,3 +84,19 @@ printf 'set "\033[31m' >control.policy
 run 1 "$proviso" check control.policy
 if grep -q "$(printf '\033')" out; then fail "an escape sequence reaches the terminal"; fi
 finish
+
+# The slips of those who come from elsewhere: one message each, which says how it is written.
+slip() { # TEXT HINT
+  printf 'policy slip version 1 zone "UTC";\nimport "std/apt.policy";\n%s\n' "$1" >slip.policy
+  run 1 "$proviso" check slip.policy
+  says out "hint: $2"
+  [ "$(grep -c 'error\[' out)" = 1 ] || fail "not one message: $1"
+}
+slip 'allow %students to list;' 'a group is written `group "name"`'
+slip 'allow students to list;' 'a role is declared; others are written `group "students"` or `user "students"`'
+slip 'allow ALL to list;' 'all people are `everyone`'
+slip 'allow everyone to info vim;' 'a set is declared; a name itself stands in quotes: "vim"'
+slip 'source main { type apt; location "deb https://a.example/d x y"; key "/k"; } allow user "a" to upgrade from sight;' 'declared: `main`'
+slip 'require timeout 10 for everyone to list;' '10s (seconds), 10m, 10h or 10d'
+slip 'command restart { run "systemctl restart"; }' 'no shell reads it: each word is a string of its own'
+slip '@id("own") allow everyone to uninstall own; test "t" { user "a"; time "2026-11-21T10:00:00Z"; expect allow uninstall "x" by own; }' 'in quotes it can: "own"'
