@@ -1,4 +1,4 @@
-/* The pipeline reads top to bottom in compile(): load and parse, check, emit. Each stage runs only where the ones
+/* The pipeline reads top to bottom in compile(): load and parse, check, lint, emit. Each stage runs only where the ones
  * before it found no error, except that checking runs over what could be parsed, to tell as much as possible at once.
  */
 #include "engine/compile.h"
@@ -28,6 +28,10 @@ static int compile(const struct pv_compile_options *options, struct pv_compilati
     struct pv_program *program = out->program;
     int error = pv_sema(&out->ir, program, &program->diags, out->arena);
     if (error || !out->ir)
+        return error;
+    if (options->lint)
+        error = pv_lint(program, out->ir, options->today, &program->diags);
+    if (error)
         return error;
     if (options->goal == PV_COMPILE_CHECK)
         return 0;

@@ -21,6 +21,8 @@ struct pv_compile_options {
     struct pv_load_options load;
     enum pv_compile_goal goal;
     const struct pv_host *host; /* for the content hash (sha256); may be NULL */
+    bool lint;                  /* tell what is likely a mistake, where there are no errors */
+    int64_t today;              /* of lints about dates: days since 1970-01-01 */
     size_t memory;              /* most bytes of the compilation; 0: no limit */
 };
 

@@ -78,28 +78,42 @@ static const char *sentence(struct pv_arena *arena, const char *format, va_list 
     return clean;
 }
 
+/* Counts one more, and lists it where there is room. */
+static bool add(struct pv_diags *diags, struct pv_diag *diag, enum pv_severity severity)
+{
+    diags->n_errors += severity == PV_SEV_ERROR;
+    diags->n_warnings += severity == PV_SEV_WARNING;
+    if (!diag || diags->n >= diags->max_kept)
+        return false;
+    struct pv_diag **list =
+        pv_arena_grow(diags->arena, diags->list, diags->n, &diags->capacity, diags->n + 1, sizeof *list);
+    if (!list)
+        return false;
+    diags->list = list;
+    diags->list[diags->n++] = diag;
+    return true;
+}
+
 struct pv_diag *pv_report(struct pv_diags *diags, enum pv_diag_code code, struct pv_span span, const char *format, ...)
 {
     enum pv_severity severity = infos[code].severity;
-    diags->n_errors += severity == PV_SEV_ERROR;
-    diags->n_warnings += severity == PV_SEV_WARNING;
     diags->dropped = (struct pv_diag){.code = code, .severity = severity};
-    if (diags->n >= diags->max_kept)
+    struct pv_diag *diag = diags->n < diags->max_kept ? PV_NEW(diags->arena, struct pv_diag) : NULL;
+    if (!add(diags, diag, severity))
         return &diags->dropped;
-    struct pv_diag **list =
-        pv_arena_grow(diags->arena, diags->list, diags->n, &diags->capacity, diags->n + 1, sizeof *list);
-    struct pv_diag *diag = PV_NEW(diags->arena, struct pv_diag);
-    if (!list || !diag)
-        return &diags->dropped;
-    diags->list = list;
     va_list args;
     va_start(args, format);
     const char *text = sentence(diags->arena, format, args);
     va_end(args);
     *diag =
         (struct pv_diag){.code = code, .severity = severity, .span = span, .text = text, .order = (uint32_t)diags->n};
-    diags->list[diags->n++] = diag;
     return diag;
+}
+
+void pv_diags_take(struct pv_diags *diags, struct pv_diag *diag)
+{
+    add(diags, diag, diag->severity);
+    diag->order = (uint32_t)diags->n;
 }
 
 void pv_diag_hint(struct pv_diags *diags, struct pv_diag *diag, const char *format, ...)

@@ -58,6 +58,7 @@ struct pv_diag {
     const char *hint; /* or NULL */
     struct pv_related *related, *last_related;
     struct pv_fix *fixes, *last_fix;
+    bool certain;   /* the fixes are what was meant, beyond doubt: `check --fix` applies them */
     uint32_t order; /* of being reported */
 };
 
@@ -84,6 +85,9 @@ void pv_diag_related(struct pv_diags *diags, struct pv_diag *diag, struct pv_spa
     __attribute__((format(printf, 4, 5)));
 void pv_diag_fix(struct pv_diags *diags, struct pv_diag *diag, struct pv_span span, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* Hands on a diagnostic of another collector over the same sources and arena. */
+void pv_diags_take(struct pv_diags *diags, struct pv_diag *diag);
 
 /* Errors so far: the verdict. */
 uint32_t pv_diags_errors(const struct pv_diags *diags);

@@ -525,6 +525,7 @@ static void insert(struct parser *p, unsigned kind, enum pv_diag_code code, stru
     if (!quiet(p, token)) {
         struct pv_diag *diag = pv_report(p->b.diags, code, put.span, "%s", sentence);
         pv_diag_fix(p->b.diags, diag, put.span, "%s", words[kind]);
+        diag->certain = kind == PV_TOK_SEMI || kind == PV_TOK_COMMA;
     }
     take(p, put);
     take(p, token);
@@ -611,6 +612,7 @@ static bool stray_semicolon(struct parser *p, struct pv_token token)
                                          p->previous.kind == PV_TOK_RBRACE ? "a block ends with `}` and takes no `;`"
                                                                            : "this `;` ends nothing");
         pv_diag_fix(p->b.diags, diag, token.span, "%s", "");
+        diag->certain = true;
     }
     return true;
 }
@@ -664,6 +666,7 @@ static bool wrong_sign(struct parser *p, struct pv_token token)
     if (!quiet(p, token)) {
         struct pv_diag *diag = pv_report(p->b.diags, PV_DIAG_SYNTAX, token.span, "%s", hint);
         pv_diag_fix(p->b.diags, diag, token.span, "%s", instead == PV_TOK_OR ? " or" : instead ? words[instead] : "");
+        diag->certain = true;
     }
     if (instead) {
         token.kind = (uint16_t)instead;

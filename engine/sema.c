@@ -32,7 +32,6 @@ static void analyse(struct pv_sema *sema)
     pv_sema_tests(sema);
     pv_sema_emit_attributes(sema);
     pv_sema_emit_required(sema);
-    pv_sema_lint_names(sema);
 }
 
 int pv_sema(struct pv_ir **out, struct pv_program *program, struct pv_diags *diags, struct pv_arena *arena)

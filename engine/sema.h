@@ -1,4 +1,5 @@
-/* Semantic analysis, private to sema*.c: one context, one file an idea, passes in the order of pv_sema() (sema.c).
+/* Semantic analysis, private to sema*.c and, for what names mean, to lint/: one context, one file an idea, passes in
+ * the order of pv_sema() (sema.c).
  *
  *   sema_names.c       what is declared, who sees it, what a name means, what was meant
  *   sema_order.c       declarations of a kind in the order of their dependencies; cycles
@@ -205,8 +206,6 @@ struct pv_named *pv_sema_resolve_once(struct pv_sema *sema, void **node_sema, en
 struct pv_named *pv_sema_find(const struct pv_sema *sema, enum pv_name_kind kind, struct pv_text text);
 /* Whether file `from` sees declarations of file `to` (source indices). */
 bool pv_sema_sees(const struct pv_sema *sema, uint32_t from, uint32_t to);
-/* Lints over names. */
-void pv_sema_lint_names(struct pv_sema *sema);
 
 /* ---- sema_order.c ---- */
 
@@ -250,7 +249,7 @@ struct pv_text pv_text_windows(struct pv_sema *sema, const struct pv_ast_ref *wi
 /* ---- sema_sets.c ---- */
 
 void pv_sema_sets(struct pv_sema *sema);
-/* An inline set, NULL where it is poisoned. `context`: strings with `*` are told as patterns without `like`. */
+/* An inline set, NULL where it is poisoned. */
 struct pv_ir_set *pv_sema_set(struct pv_sema *sema, const struct pv_ast_set *ast);
 /* A set of these strings, without a name. */
 struct pv_ir_set *pv_sema_set_of(struct pv_sema *sema, const struct pv_text *members, uint32_t n);
@@ -258,7 +257,6 @@ struct pv_ir_set *pv_sema_set_of(struct pv_sema *sema, const struct pv_text *mem
 const struct pv_ir_glob *pv_sema_glob(struct pv_sema *sema, struct pv_text pattern, struct pv_span span);
 /* Gives a set its place in the IR, when something refers to it first. */
 void pv_sema_use_set(struct pv_sema *sema, struct pv_ir_set *set);
-void pv_sema_lint_star(struct pv_sema *sema, struct pv_text text, struct pv_span span);
 
 /* ---- sema_windows.c ---- */
 

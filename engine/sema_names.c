@@ -137,20 +137,6 @@ static void declare_admin(struct pv_sema *sema, struct pv_ast_decl *decl)
     decl->sema = admin;
 }
 
-static void lint_two_kinds(struct pv_sema *sema, const struct name_entry *entry, const struct pv_named *named)
-{
-    for (int other = 0; other < PV_N_NAME_KINDS; other++) {
-        const struct pv_named *first = entry->of[other];
-        if (!first || first == named || other == PV_NAME_ATTRIBUTE || named->kind == PV_NAME_ATTRIBUTE)
-            continue;
-        struct pv_diag *diag =
-            pv_report(sema->diags, PV_DIAG_NAME_OF_TWO_KINDS, named->span, "`%s` names a %s and a %s", named->text.ptr,
-                      pv_name_kind_word(first->kind), pv_name_kind_word(named->kind));
-        pv_diag_related(sema->diags, diag, first->span, "the %s", pv_name_kind_word(first->kind));
-        return;
-    }
-}
-
 static void declare(struct pv_sema *sema, struct pv_ast_decl *decl)
 {
     int kind = kind_of(decl);
@@ -170,7 +156,6 @@ static void declare(struct pv_sema *sema, struct pv_ast_decl *decl)
     named->span = decl->name.span;
     decl->sema = named;
     entry->of[kind] = named;
-    lint_two_kinds(sema, entry, named);
 }
 
 void pv_sema_declare(struct pv_sema *sema)
@@ -322,21 +307,4 @@ struct pv_named *pv_sema_resolve_once(struct pv_sema *sema, void **node_sema, en
         *node_sema = named ? named : &nothing;
     }
     return *node_sema == &nothing ? NULL : *node_sema;
-}
-
-/* A root file is the last that can use its names; a library's are for others. */
-void pv_sema_lint_names(struct pv_sema *sema)
-{
-    if (!sema->program->root || pv_diags_errors(sema->diags))
-        return;
-    for (int kind = 0; kind < PV_N_NAME_KINDS; kind++) {
-        for (size_t i = 0; i < sema->n_named[kind]; i++) {
-            const struct pv_named *named = sema->named[kind][i];
-            if (named->used || !named->decl || named == sema->admin || kind == PV_NAME_COMMAND ||
-                named->decl->kind == PV_AST_DECL_SOURCE || named->span.file != sema->program->root->file)
-                continue;
-            pv_report(sema->diags, PV_DIAG_UNUSED_NAME, named->span, "%s `%s%s` is never used",
-                      pv_name_kind_word(named->kind), prefix(named->kind), named->text.ptr);
-        }
-    }
 }

@@ -81,30 +81,6 @@ static void lower_notes(struct pv_sema *sema, const struct pv_ast_rule *rule, st
                 pv_ir_str(pv_intern_z(sema->arena, pv_ast_annotation_word(note->kind))), pv_ir_str(note->value.text)};
 }
 
-static void lint(struct pv_sema *sema, const struct pv_ast_rule *rule)
-{
-    const struct pv_ast_clause *unless = NULL;
-    for (const struct pv_ast_clause *clause = rule->scope.first_clause; clause; clause = clause->next) {
-        if (clause->kind == PV_AST_UNLESS && unless) {
-            struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_TWO_UNLESS, clause->keyword,
-                                             "a second `unless`: the rule applies only where both fail");
-            pv_diag_related(sema->diags, diag, unless->keyword, "the first one");
-            pv_diag_hint(sema->diags, diag, "for either, write `unless A or B`; for both, `unless A and B`");
-        }
-        if (clause->kind == PV_AST_UNLESS)
-            unless = clause;
-        if (clause->kind == PV_AST_UNTIL && rule->kind != PV_AST_ALLOW) {
-            struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_UNTIL_FAILS_OPEN, clause->span,
-                                             "after this date the %s is gone, and what it held back is open",
-                                             pv_ast_rule_word(rule->kind));
-            pv_diag_hint(sema->diags, diag, "an end belongs to an `allow`");
-        }
-    }
-    if (rule->kind == PV_AST_ALLOW && rule->scope.any_command && rule->scope.subject->kind == PV_AST_SUBJECT_EVERYONE)
-        pv_report(sema->diags, PV_DIAG_EVERYONE_TO_ANY, rule->scope.commands_span,
-                  "everyone may do anything here, also what an import declares tomorrow");
-}
-
 static void lower_rule(struct pv_sema *sema, struct pv_ast_rule *rule)
 {
     static const enum pv_rule_kind kinds[] = {[PV_AST_ALLOW] = PV_RULE_ALLOW,
@@ -144,7 +120,6 @@ static void lower_rule(struct pv_sema *sema, struct pv_ast_rule *rule)
     pv_sema_require_slots(sema, &scope.reach, scope.reads);
     if (rule->kind == PV_AST_ALLOW)
         pv_sema_note_literal(sema, &rule->scope, &scope);
-    lint(sema, rule);
 }
 
 /* ---- Assertions ---- */

@@ -51,8 +51,6 @@ static bool list_commands(struct pv_sema *sema, const struct pv_ast_scope *scope
             continue;
         }
         struct pv_command *command = named->command;
-        if (command->stamp == sema->rule_stamp)
-            pv_report(sema->diags, PV_DIAG_REPEATED_COMMAND, ref->name.span, "`%s` is listed twice", named->text.ptr);
         add_command(sema, reach, command, capacity);
         if (!command->packages && !without_packages)
             without_packages = command;
@@ -126,9 +124,7 @@ static struct pv_ir_expr *name_matches(struct pv_sema *sema, struct pv_ast_objec
     struct pv_ir_set *set;
     const struct pv_ast_name name = {object->text, object->span};
     switch (object->kind) {
-    case PV_AST_OBJECT_STRING:
-        pv_sema_lint_star(sema, object->text, object->span);
-        return pv_ir_string_is(sema, PV_A_PACKAGE_NAME, object->text, object->span);
+    case PV_AST_OBJECT_STRING: return pv_ir_string_is(sema, PV_A_PACKAGE_NAME, object->text, object->span);
     case PV_AST_OBJECT_PATTERN:
         glob = pv_sema_glob(sema, object->text, object->span);
         if (!glob)

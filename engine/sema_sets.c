@@ -130,16 +130,6 @@ static void add_set(struct pv_sema *sema, struct collector *collector, const str
         add_glob(sema, collector, &named->set->globs[i]);
 }
 
-void pv_sema_lint_star(struct pv_sema *sema, struct pv_text text, struct pv_span span)
-{
-    if (!memchr(text.ptr, '*', text.len))
-        return;
-    struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_LITERAL_STAR, span,
-                                     "the `*` in this string stands for itself, not for other characters");
-    pv_diag_hint(sema->diags, diag, "write `like` before it to make it a pattern");
-    pv_diag_fix(sema->diags, diag, (struct pv_span){span.file, span.start, span.start}, "like ");
-}
-
 static void add_items(struct pv_sema *sema, struct collector *collector, const struct pv_ast_set *ast)
 {
     for (struct pv_ast_item *item = ast->first; item; item = item->next) {
@@ -147,10 +137,7 @@ static void add_items(struct pv_sema *sema, struct collector *collector, const s
         const struct pv_named *named;
         const struct pv_ast_name name = {item->text, item->span};
         switch (item->kind) {
-        case PV_AST_ITEM_STRING:
-            pv_sema_lint_star(sema, item->text, item->span);
-            add_member(sema, collector, pv_ir_str(item->text));
-            break;
+        case PV_AST_ITEM_STRING: add_member(sema, collector, pv_ir_str(item->text)); break;
         case PV_AST_ITEM_PATTERN:
             glob = pv_sema_glob(sema, item->text, item->span);
             if (glob)
@@ -239,9 +226,7 @@ static void add_lines(struct pv_sema *sema, struct collector *collector, uint32_
             collector->poisoned = true;
             return;
         }
-        struct pv_text name = pv_intern(sema->arena, text, len);
-        pv_sema_lint_star(sema, name, span);
-        add_member(sema, collector, pv_ir_str(name));
+        add_member(sema, collector, pv_ir_str(pv_intern(sema->arena, text, len)));
     }
 }
 

@@ -144,13 +144,6 @@ static void check_values(struct pv_sema *sema, const struct pv_named *named)
             pv_diag_hint(sema->diags, diag, "a secret itself never stands in a policy");
         }
     }
-    if (prop(ast, PV_AST_SOURCE_SELF_SERVICE) && prop(ast, PV_AST_SOURCE_ADMIN_ONLY)) {
-        struct pv_diag *diag =
-            pv_report(sema->diags, PV_DIAG_SELF_SERVICE_ADMIN_ONLY, prop(ast, PV_AST_SOURCE_ADMIN_ONLY)->span,
-                      "source `%s` is both `self_service` and `admin_only`", named->text.ptr);
-        pv_diag_related(sema->diags, diag, prop(ast, PV_AST_SOURCE_SELF_SERVICE)->span,
-                        "open to everyone here, closed to all but admins there");
-    }
 }
 
 static struct pv_ir_str value(const struct pv_ast_source *ast, enum pv_ast_source_prop kind)

@@ -122,6 +122,8 @@ static struct pv_token other_quotes(struct pv_lexer *lexer, const unsigned char 
         close--;
     struct pv_diag *diag = REPORT(lexer, BAD_QUOTE, start, end, "strings stand in straight double quotes: \"...\"");
     FIX(lexer, diag, start, end, "\"%.*s\"", (int)(close - inside), (const char *)inside);
+    if (diag)
+        diag->certain = true;
     return finish(lexer, PV_TOK_STRING, false, true, start, end);
 }
 
@@ -207,6 +209,8 @@ static struct pv_token foreign(struct pv_lexer *lexer, unsigned kind, const char
     bool word = meant[0] >= 'a';
     FIX(lexer, diag, start, end, "%s%s%s", word && start > lexer->text && start[-1] > ' ' ? " " : "", meant,
         word && *end > ' ' ? " " : "");
+    if (diag)
+        diag->certain = true;
     return finish(lexer, kind, false, true, start, end);
 }
 

@@ -1,10 +1,12 @@
 /* `proviso check`: reads, checks and lints policies. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/cli/cli.h"
 
-enum { OPTION_FORMAT = 0x200, OPTION_JSON, OPTION_STRICT };
+enum { OPTION_FORMAT = 0x200, OPTION_JSON, OPTION_STRICT, OPTION_FIX, OPTION_NOW };
 enum format { TEXT, JSON, SARIF };
 
 struct arguments {
@@ -12,15 +14,29 @@ struct arguments {
     char **files;
     size_t n_files;
     enum format format;
-    bool strict;
+    bool strict, fix;
 };
 
 static const struct argp_option option_rows[] = {
     {"format", OPTION_FORMAT, "FORMAT", 0, "Print `text' (the default), `json' or `sarif'", 0},
     {"json", OPTION_JSON, NULL, 0, "Short for --format json", 0},
     {"warnings-as-errors", OPTION_STRICT, NULL, 0, "Exit 1 for warnings too", 0},
+    {"fix", OPTION_FIX, NULL, 0, "Apply the fixes that are certain, then check", 0},
+    {"now", OPTION_NOW, "DATE", 0, "Warn of dates that have passed as if today were DATE (2026-12-31)", 0},
     {0},
 };
+
+/* A date that exists, as days since 1970-01-01. */
+static bool read_date(const char *text, int64_t *day)
+{
+    unsigned year, month, date;
+    int end = 0;
+    if (sscanf(text, "%4u-%2u-%2u%n", &year, &month, &date, &end) != 3 || text[end] || month < 1 || month > 12 ||
+        date < 1 || date > 31)
+        return false;
+    *day = pv_days_from_civil(year, month, date);
+    return month == 12 ? date <= 31 : *day < pv_days_from_civil(year, month + 1, 1);
+}
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
@@ -39,6 +55,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_JSON: arguments->format = JSON; return 0;
     case OPTION_STRICT: arguments->strict = true; return 0;
+    case OPTION_FIX: arguments->fix = true; return 0;
+    case OPTION_NOW:
+        if (!read_date(argument, &arguments->policy_options.today))
+            argp_error(state, "`%s' is no date: write it as 2026-12-31", argument);
+        return 0;
     case ARGP_KEY_ARGS:
         arguments->files = state->argv + state->next;
         arguments->n_files = (size_t)(state->argc - state->next);
@@ -60,6 +81,53 @@ static void count(struct totals *totals, const struct pv_cli_policy *policy)
     totals->unreadable = totals->unreadable || pv_cli_policy_unreadable(policy);
 }
 
+/* A file that is imported and checked by itself too is linted once, by itself. */
+struct checked {
+    struct inode {
+        dev_t device;
+        ino_t inode;
+    } * list;
+    size_t n;
+};
+
+static bool told_elsewhere(const struct checked *checked, const struct pv_program *program, const struct pv_diag *diag)
+{
+    const struct pv_source_file *file = pv_sources_file(&program->sources, diag->span.file);
+    if (!file || !file->inode || !program->main || diag->span.file == program->main->file ||
+        diag->severity == PV_SEV_ERROR)
+        return false;
+    for (size_t i = 0; i < checked->n; i++)
+        if (checked->list[i].device == file->device && checked->list[i].inode == file->inode)
+            return true;
+    return false;
+}
+
+static void drop_told(const struct checked *checked, struct pv_program *program)
+{
+    struct pv_diags *diags = &program->diags;
+    size_t kept = 0;
+    for (size_t i = 0; i < diags->n; i++) {
+        if (told_elsewhere(checked, program, diags->list[i]))
+            diags->n_warnings -= diags->list[i]->severity == PV_SEV_WARNING;
+        else
+            diags->list[kept++] = diags->list[i];
+    }
+    diags->n = kept;
+}
+
+static int identify(struct checked *checked, const struct pv_cli_files *files)
+{
+    checked->list = calloc(files->n + 1, sizeof(*checked->list));
+    if (!checked->list)
+        return pv_cli_error("out of memory");
+    for (size_t i = 0; i < files->n; i++) {
+        struct stat status;
+        if (stat(files->paths[i], &status) == 0)
+            checked->list[checked->n++] = (struct inode){status.st_dev, status.st_ino};
+    }
+    return 0;
+}
+
 static int exit_of(const struct totals *totals, bool strict)
 {
     if (totals->unreadable)
@@ -67,7 +135,7 @@ static int exit_of(const struct totals *totals, bool strict)
     return totals->errors || (strict && totals->warnings) ? PV_CLI_FINDING : PV_CLI_GOOD;
 }
 
-static int check_all(const struct pv_cli_files *files, struct arguments *arguments)
+static int check_all(const struct pv_cli_files *files, const struct checked *checked, struct arguments *arguments)
 {
     struct totals totals = {0};
     json_t *output = NULL, *rows = NULL;
@@ -78,11 +146,16 @@ static int check_all(const struct pv_cli_files *files, struct arguments *argumen
     }
     for (size_t i = 0; i < files->n; i++) {
         struct pv_cli_policy policy;
+        if (arguments->fix && pv_cli_fix(files->paths[i], &arguments->policy_options) < 0) {
+            json_decref(output);
+            return PV_CLI_ERROR;
+        }
         /* As far as code, whose size has limits too. */
         if (pv_cli_policy_compile(&policy, files->paths[i], &arguments->policy_options, PV_COMPILE_EVALUATE) < 0) {
             json_decref(output);
             return PV_CLI_ERROR;
         }
+        drop_told(checked, policy.made.program);
         if (output) {
             rows = json_array();
             failed = failed || pv_cli_diags_json(rows, &policy.made.program->diags) ||
@@ -127,12 +200,15 @@ int pv_cli_check(int argc, char **argv)
         children,
         NULL,
         NULL};
-    struct arguments arguments = {0};
+    struct arguments arguments = {.policy_options = {.lint = true, .today = pv_cli_today()}};
     struct pv_cli_files files;
     int code = PV_CLI_ERROR;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) == 0 &&
         pv_cli_files(&files, arguments.files, arguments.n_files) == 0) {
-        code = check_all(&files, &arguments);
+        struct checked checked = {0};
+        if (identify(&checked, &files) == 0)
+            code = check_all(&files, &checked, &arguments);
+        free(checked.list);
         pv_cli_files_free(&files);
     }
     pv_cli_policy_options_free(&arguments.policy_options);

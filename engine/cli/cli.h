@@ -54,6 +54,8 @@ int pv_cli_finish(int exit_code);
 int pv_cli_read(const char *path, size_t limit, char **data, size_t *len);
 /* Writes a file whole or not at all: a temporary one beside it, synced, then renamed. 0, or -1 and said. */
 int pv_cli_write(const char *path, const void *data, size_t len);
+/* The same for a file that is there: its mode and owner stay, and a link to it stays a link. */
+int pv_cli_rewrite(const char *path, const void *data, size_t len);
 
 /* ---- host.c ---- */
 
@@ -77,10 +79,14 @@ struct pv_cli_policy_options {
     const char **library;
     size_t n_library;
     const char *pubkey;
+    bool lint;     /* tell what is likely a mistake */
+    int64_t today; /* of these: days since 1970-01-01 */
 };
 extern const struct argp pv_cli_library_argp; /* --library alone; its input is a struct pv_cli_policy_options */
 extern const struct argp pv_cli_policy_argp;  /* and --pubkey */
 void pv_cli_policy_options_free(struct pv_cli_policy_options *options);
+/* Today in UTC, as days since 1970-01-01. */
+int64_t pv_cli_today(void);
 /* The library directories to search: as given, else PROVISO_LIBRARY, else the installed one, else the source tree's. */
 struct pv_load_options pv_cli_load_options(struct pv_cli_policy_options *options);
 
@@ -150,6 +156,11 @@ const char *pv_cli_rule_effect(const struct pvb_rule *rule); /* "allow", "deny",
  * NULL without memory. */
 json_t *pv_cli_decision_json(const struct pv_cli_request *request, bool explain, enum pv_effect *effect);
 json_t *pv_cli_rule_json(const struct pv_bundle *bundle, uint32_t rule);
+
+/* ---- fix.c ---- */
+
+/* Applies the certain fixes of a file's own diagnostics, and tells how many. 0, or -1 and said. */
+int pv_cli_fix(const char *path, struct pv_cli_policy_options *options);
 
 /* ---- json_diag.c ---- */
 

@@ -137,7 +137,8 @@ int pv_cli_compile(int argc, char **argv)
         children,
         NULL,
         NULL};
-    struct arguments arguments = {.passphrase_fd = PV_CLI_NO_FD};
+    struct arguments arguments = {.policy_options = {.lint = true, .today = pv_cli_today()},
+                                  .passphrase_fd = PV_CLI_NO_FD};
     struct pv_cli_policy policy;
     int code = PV_CLI_ERROR;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) == 0 &&

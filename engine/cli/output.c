@@ -141,7 +141,8 @@ out:
     return rc;
 }
 
-int pv_cli_write(const char *path, const void *data, size_t len)
+/* With the mode and, where that is allowed, the owner of `as`; NULL: those of a new file. */
+static int write_whole(const char *path, const void *data, size_t len, const struct stat *as)
 {
     char *temporary = NULL;
     if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
@@ -152,7 +153,8 @@ int pv_cli_write(const char *path, const void *data, size_t len)
     umask(mask);
     int rc = -1, fd = mkostemp(temporary, O_CLOEXEC);
     bool made = fd >= 0;
-    if (fd < 0 || fchmod(fd, 0666 & ~mask) != 0)
+    if (fd < 0 || (as && fchown(fd, as->st_uid, as->st_gid) != 0 && errno != EPERM) ||
+        fchmod(fd, as ? as->st_mode & 07777 : 0666 & ~mask) != 0)
         goto out;
     for (size_t done = 0; done < len;) {
         ssize_t n = write(fd, (const char *)data + done, len - done);
@@ -178,5 +180,23 @@ out:
     if (fd >= 0)
         close(fd);
     free(temporary);
+    return rc;
+}
+
+int pv_cli_write(const char *path, const void *data, size_t len)
+{
+    return write_whole(path, data, len, NULL);
+}
+
+int pv_cli_rewrite(const char *path, const void *data, size_t len)
+{
+    struct stat status;
+    char *real = realpath(path, NULL); /* a link stays one */
+    int rc = -1;
+    if (real && stat(real, &status) == 0)
+        rc = write_whole(real, data, len, &status);
+    else
+        pv_cli_error("cannot write %s: %s", path, strerror(errno));
+    free(real);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/cli/cli.h"
@@ -90,12 +91,21 @@ struct pv_load_options pv_cli_load_options(struct pv_cli_policy_options *options
     return load;
 }
 
+int64_t pv_cli_today(void)
+{
+    return (int64_t)time(NULL) / 86400;
+}
+
 /* ---- Text ---- */
 
 int pv_cli_policy_compile(struct pv_cli_policy *policy, const char *path, struct pv_cli_policy_options *options,
                           enum pv_compile_goal goal)
 {
-    struct pv_compile_options how = {.load = pv_cli_load_options(options), .goal = goal, .host = &pv_cli_host};
+    struct pv_compile_options how = {.load = pv_cli_load_options(options),
+                                     .goal = goal,
+                                     .lint = options->lint,
+                                     .today = options->today,
+                                     .host = &pv_cli_host};
     struct pv_error error;
     *policy = (struct pv_cli_policy){0};
     int rc = pv_compile_file(path, &how, &policy->made);

@@ -5,13 +5,13 @@
 cat >good.policy <<'P'
 policy good version 1 zone "UTC";
 import "std/apt.policy";
-allow user "alice" to list;
+@id("base") allow user "alice" to list;
 P
 cat >warned.policy <<'P'
 policy warned version 1 zone "UTC";
 import "std/apt.policy";
 set unused = { "a" };
-allow user "alice" to list;
+@id("base") allow user "alice" to list;
 P
 cat >wrong.policy <<'P'
 policy wrong version 1 zone "UTC";

@@ -5,6 +5,6 @@
 #include "engine/load.h"
 
 /* Runs the passes behind parsing on a loaded program; whatever they find goes to program->diags. */
-void lang_check(struct pv_program *program);
+void lang_check(struct pv_program *program, int64_t lint_day);
 
 #endif

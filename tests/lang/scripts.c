@@ -1,6 +1,6 @@
 /* Runs language scripts: `.policy` files that say themselves what is wrong with them.
  *
- *     scripts [--library DIR]... [--parse-only] [--print | --tree] PATH...
+ *     scripts [--library DIR]... [--parse-only | --lint DAY] [--print | --tree] PATH...
  *
  * A PATH is a file, or a folder whose `.policy` files (not those of its folders) are run. A comment
  *
@@ -9,7 +9,9 @@
  * anywhere in a line expects one diagnostic of this severity at that line (or at the line it names), whose sentence
  * holds the text and which has the code, where one is given; several may stand in one line. Exactly the expected
  * diagnostics must come up, in the script and in all files that it imports. Where a file NAME.tree stands beside
- * NAME.policy, the printed tree must be that text. --print shows diagnostics and --tree the tree instead. */
+ * NAME.policy, the printed tree must be that text. --lint runs the lints too, as if today were DAY
+ * (days since 1970-01-01); `note` is then a severity like the others. --print shows diagnostics and --tree the tree
+ * instead. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -39,6 +41,7 @@ static size_t n_expected;
 static const char *library[MAX_LIBRARY];
 static struct pv_load_options options = {.library = library};
 static bool print, tree, parse_only;
+static int64_t lint_day = -1;
 static unsigned failures, scripts;
 
 static void fail(const char *path, unsigned line, const char *what, const char *text, int len)
@@ -66,6 +69,8 @@ static void read_expectation(const char *path, unsigned line, const char **at, c
         e.severity = PV_SEV_ERROR;
     else if (skip(at, end, "warning"))
         e.severity = PV_SEV_WARNING;
+    else if (skip(at, end, "note"))
+        e.severity = PV_SEV_NOTE;
     else
         return;
     if (skip(at, end, " at "))
@@ -187,7 +192,7 @@ static void run(const char *path)
         abort();
     scripts++;
     if (!parse_only)
-        lang_check(program);
+        lang_check(program, lint_day);
     if (print) {
         pv_diags_print(&program->diags, stdout, false, 0);
     } else if (tree) {
@@ -235,6 +240,8 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--library") == 0 && i + 1 < argc && options.n_library < MAX_LIBRARY)
             library[options.n_library++] = argv[++i];
+        else if (strcmp(argv[i], "--lint") == 0 && i + 1 < argc)
+            lint_day = strtol(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--print") == 0)
             print = true;
         else if (strcmp(argv[i], "--tree") == 0)
