@@ -1,6 +1,7 @@
 /* What a rule does where an optional attribute is absent. A deny that asks for `has X` first says nothing about what
  * has none: it is disarmed (PV_DIAG_DENY_DISARMED). An allow whose clause is satisfied where X is absent is wider there
- * (PV_DIAG_WIDENS_WHEN_ABSENT). A clause about nothing but presence is meant so. */
+ * (PV_DIAG_WIDENS_WHEN_ABSENT). A clause about nothing but presence is meant so, and so is one about an option: a
+ * command without it does what it does without it. */
 #include "engine/lint/lint.h"
 
 #define MAX_SLOTS 32 /* optional attributes of one rule that are looked at */
@@ -14,7 +15,8 @@ struct optional {
 static void collect(void *context, const struct pv_ir_expr *leaf)
 {
     struct optional *optional = context;
-    if (leaf->kind != PV_IR_HAS || !(pv_lint_slot_flags(optional->lint, leaf->slot) & PV_ATTR_OPT))
+    if (leaf->kind != PV_IR_HAS || !(pv_lint_slot_flags(optional->lint, leaf->slot) & PV_ATTR_OPT) ||
+        pv_lint_is_parameter(optional->lint, leaf->slot))
         return;
     for (uint32_t i = 0; i < optional->n; i++)
         if (optional->slots[i] == leaf->slot)

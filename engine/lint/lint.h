@@ -58,6 +58,7 @@ struct pv_span pv_lint_names_command(const struct pv_ast_scope *scope, const cha
 /* The path of a slot: "package.name". */
 struct pv_ir_str pv_lint_path(const struct pv_lint *lint, uint16_t slot);
 unsigned pv_lint_slot_flags(const struct pv_lint *lint, uint16_t slot);
+bool pv_lint_is_parameter(const struct pv_lint *lint, uint16_t slot); /* an argument or an option */
 /* Whether an expression reads a slot: its value, or also whether it is there. */
 bool pv_lint_reads(const struct pv_ir_expr *expr, uint16_t slot, bool presence_too);
 /* Of an expression where a slot is absent: true, false, or it depends (PV_UNKNOWN). */

@@ -115,6 +115,11 @@ unsigned pv_lint_slot_flags(const struct pv_lint *lint, uint16_t slot)
     return slot >= PV_N_BUILTIN ? lint->ir->attrs[slot - PV_N_BUILTIN].flags : pv_builtin_attrs[slot].flags;
 }
 
+bool pv_lint_is_parameter(const struct pv_lint *lint, uint16_t slot)
+{
+    return slot >= PV_N_BUILTIN && lint->ir->attrs[slot - PV_N_BUILTIN].scope == PV_SCOPE_PARAMETER;
+}
+
 static bool has_kids(const struct pv_ir_expr *expr)
 {
     return expr->kind == PV_IR_NOT || expr->kind == PV_IR_AND || expr->kind == PV_IR_OR;
