@@ -136,7 +136,7 @@ static void note(struct fill *f, int slot, int status)
 
 static void set_text(struct fill *f, int slot, const char *text)
 {
-    note(f, slot, pv_request_set_string(f->ask, slot, text, strlen(text)));
+    note(f, slot, text ? pv_request_set_string(f->ask, slot, text, strlen(text)) : PV_E_MISSING);
 }
 
 static void set_number(struct fill *f, int slot, int64_t value)
@@ -319,14 +319,15 @@ static struct totals count(const struct request *r)
 /* Everything about an operation of a plan, or about a requested package that the plan leaves as it is. */
 static int fill_planned(struct request *r, const struct operation *op, const struct totals *t, struct fill *f)
 {
+    const char *before = op->installed_version ? op->installed_version : "";
     set_text(f, PV_A_PACKAGE_NAME, op->package);
     set_flag(f, PV_A_PACKAGE_PROTECTED, pv_mon_protected(r->m, op->package));
     fill_owner(op, f);
     set_text(f, PV_A_PACKAGE_VERSION, op->version);
     set_text(f, PV_A_PACKAGE_ARCHITECTURE, op->arch);
-    set_flag(f, PV_A_PACKAGE_INSTALLED, op->installed_version[0]);
-    if (op->installed_version[0])
-        set_text(f, PV_A_PACKAGE_INSTALLED_VERSION, op->installed_version);
+    set_flag(f, PV_A_PACKAGE_INSTALLED, before[0]);
+    if (before[0])
+        set_text(f, PV_A_PACKAGE_INSTALLED_VERSION, before);
     set_flag(f, PV_A_PACKAGE_DEPENDENCY, op->dependency);
     set_number(f, PV_A_PACKAGE_DOWNLOAD_SIZE, (int64_t)op->download_size);
     const char *section = op->plan ? op->plan->section : op->state ? op->state->section : "";
