@@ -9,8 +9,9 @@ root=$work/repo/root
 repo_root "$root"
 internal=$work/repo/repos/internal
 # A package whose installation takes as long as the test wants: its script waits for a file in the root.
+slow_tool=slow-$suffix # nobody else's process has this name in its command line
 slow='@postinst=i=0; while [ ! -e /go ] && [ $i -lt 300 ]; do i=$((i+1)); sleep 0.1; done; echo configured >/was-here'
-repo_deb "$internal" slow-tool 1.0 "$slow" "@postrm=rm -f /was-here"
+repo_deb "$internal" $slow_tool 1.0 "$slow" "@postrm=rm -f /was-here"
 repo_deb "$internal" quick-tool 1.0
 repo_publish "$internal"
 cat >"$work/crash.policy" <<POLICY
@@ -43,7 +44,8 @@ outcome_is() {
     sed -n 2p "$work/out" | grep -qw "$1"
 }
 
-running() { pgrep -f -- "$1" >/dev/null; }
+running() { pgrep -u "pva-wo$suffix" -f -- "$1" >/dev/null; } # by the worker of this agent
+installing() { pgrep -f -- "$slow_tool" >/dev/null; }
 is_there() { repo_root_version "$root" "$1" >/dev/null 2>&1; }
 gone() { ! is_there "$1"; }
 no_runs() { [ -z "$(ls "$work/state/runs")" ]; }
@@ -66,7 +68,7 @@ agent_kill
 pkill -KILL -f "$work/agent/libexec/proviso-runner"
 agent_start --refresh 0 || fail "the agent does not start again"
 wait_for 10 outcome_is interrupted || fail "no outcome after the runner died: $(cat "$work/out")"
-pkill -KILL -x -f '/bin/sleep 617' || true
+pkill -KILL -u "pva-wo$suffix" -x -f '/bin/sleep 617' || true
 end_self
 
 # The runner alone dies.
@@ -75,7 +77,7 @@ wait_for 10 running '/bin/sleep 617' || fail "the command does not start"
 pkill -KILL -f "$work/agent/libexec/proviso-runner"
 end_self
 expect_text "not seen"
-pkill -KILL -x -f '/bin/sleep 617' || true
+pkill -KILL -u "pva-wo$suffix" -x -f '/bin/sleep 617' || true
 
 # The front end dies: before the start that cancels, after it nothing changes.
 start_self "$alice" run sleeper
@@ -122,8 +124,8 @@ expect_status 0
 is_there quick-tool || fail "nothing works after the planner died"
 
 # Somebody who hangs up while waiting for the lock cancels; the transaction in progress goes on.
-start_self "$alice" install slow-tool
-wait_for 20 test -d "$root/usr/share/doc/slow-tool" || fail "slow-tool is not unpacked"
+start_self "$alice" install $slow_tool
+wait_for 20 test -d "$root/usr/share/doc/$slow_tool" || fail "$slow_tool is not unpacked"
 as "$alice" "$work/agent/bin/selfserve" uninstall quick-tool >"$work/waiting" 2>&1 </dev/null &
 waiting=$!
 wait_for 10 grep -qi "transaction\|waiting" "$work/waiting" || fail "the second transaction does not say that it waits"
@@ -134,45 +136,45 @@ end_self
 expect_status 0
 sleep 1
 is_there quick-tool || fail "a request that was cancelled ran"
-self "$alice" uninstall slow-tool
+self "$alice" uninstall $slow_tool
 expect_status 0
 rm -f "$root/go"
 
 # The monitor dies in the middle of dpkg. dpkg goes on; the outcome and the ownership are written by the next one.
-start_self "$alice" install slow-tool
-wait_for 20 test -d "$root/usr/share/doc/slow-tool" || fail "slow-tool is not unpacked"
+start_self "$alice" install $slow_tool
+wait_for 20 test -d "$root/usr/share/doc/$slow_tool" || fail "$slow_tool is not unpacked"
 agent_kill
-running slow-tool || fail "dpkg died with the monitor"
+installing || fail "dpkg died with the monitor"
 agent_start --refresh 0 || fail "the agent does not start again"
 touch "$root/go"
 wait_for 30 test -e "$root/was-here" || fail "the script did not end"
 wait_for 20 outcome_is "done" || fail "the adopted installation has no outcome"
-[ "$(sql "SELECT user FROM ownership WHERE name = 'slow-tool'")" = "$alice" ] || fail "the adopted installation is not owned"
+[ "$(sql "SELECT user FROM ownership WHERE name = '$slow_tool'")" = "$alice" ] || fail "the adopted installation is not owned"
 end_self
-self "$alice" uninstall slow-tool
+self "$alice" uninstall $slow_tool
 expect_status 0
 wait_for 5 no_runs || fail "a run directory is left"
 
 # The runner dies in the middle of dpkg: what dpkg's database says in the end counts.
 rm -f "$root/go"
-start_self "$alice" install slow-tool
-wait_for 20 test -d "$root/usr/share/doc/slow-tool" || fail "slow-tool is not unpacked"
+start_self "$alice" install $slow_tool
+wait_for 20 test -d "$root/usr/share/doc/$slow_tool" || fail "$slow_tool is not unpacked"
 pkill -KILL -f "$work/agent/libexec/proviso-runner"
 touch "$root/go"
 end_self
 expect_status 0
-is_there slow-tool || fail "slow-tool is not installed"
-[ "$(sql "SELECT user FROM ownership WHERE name = 'slow-tool'")" = "$alice" ] || fail "what was installed is not owned"
+is_there $slow_tool || fail "$slow_tool is not installed"
+[ "$(sql "SELECT user FROM ownership WHERE name = '$slow_tool'")" = "$alice" ] || fail "what was installed is not owned"
 
 # A client that hangs up in the middle of dpkg changes nothing.
-self "$alice" uninstall slow-tool
+self "$alice" uninstall $slow_tool
 rm -f "$root/go"
-start_self "$alice" install slow-tool
-wait_for 20 test -d "$root/usr/share/doc/slow-tool" || fail "slow-tool is not unpacked"
+start_self "$alice" install $slow_tool
+wait_for 20 test -d "$root/usr/share/doc/$slow_tool" || fail "$slow_tool is not unpacked"
 pkill -KILL -u "$alice" -f selfserve
 touch "$root/go"
 end_self
-wait_for 20 is_there slow-tool || fail "the installation ended with its client"
+wait_for 20 is_there $slow_tool || fail "the installation ended with its client"
 wait_for 10 outcome_is "done" || fail "no outcome after the client hung up"
 
 # Everything that was allowed has an outcome, and the chain holds.

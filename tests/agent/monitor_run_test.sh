@@ -79,7 +79,7 @@ expect_status 42
 expect_text "to stderr"
 self "$alice" run slow
 expect_text "time"
-! pgrep -x -f '/bin/sleep 619' >/dev/null || fail "the command outlived its time"
+! pgrep -u "pva-wo$suffix" -x -f '/bin/sleep 619' >/dev/null || fail "the command outlived its time"
 self "$alice" run --timeout 1s sleeper
 expect_text "time"
 [ "$status" != 0 ] || fail "a request's own timeout does not count"

@@ -172,24 +172,38 @@ static void output_is_bounded(void **state)
     assert_null(strstr(output, "the end"));
 }
 
-/* How many processes run `sleep` with this argument. */
-static int sleepers(const char *seconds)
+/* A time to sleep that no other test uses: its fraction is this process's number. */
+static const char *seconds(int whole)
+{
+    static char text[4][32];
+    static unsigned i;
+    char *at = text[i++ % 4];
+    snprintf(at, sizeof text[0], "%d.%d", whole, getpid());
+    return at;
+}
+
+/* Whether a process runs `sleep` with this argument. */
+static int sleepers(int whole)
 {
     char command[128];
-    snprintf(command, sizeof command, "pgrep -c -x -f 'sleep %s' >/dev/null", seconds);
+    snprintf(command, sizeof command, "pgrep -x -f '(/bin/)?sleep %s' >/dev/null", seconds(whole));
     return system(command) == 0;
 }
 
 static void expiry_ends_the_tree(void **state)
 {
     (void)state;
-    struct pv_run_job job = {
-        .argv = ARGV("/bin/sh", "-c", "trap '' TERM; (setsid sh -c \"trap '' TERM; sleep 611\" &) ; sleep 611"),
-        .limit = 1};
-    struct pv_run_status status = run(&job);
+    char script[256];
+    snprintf(script, sizeof script, "trap '' TERM; (setsid sh -c \"trap '' TERM; sleep %s\" &) ; sleep %s",
+             seconds(611), seconds(611));
+    struct pv_run_job job = {.argv = ARGV("/bin/sh", "-c", script), .limit = 1};
+    pid_t pid = begin(&job);
+    nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+    assert_true(sleepers(611));
+    struct pv_run_status status = finish(pid);
     assert_int_equal(status.end, PV_RUN_EXPIRED);
     assert_true(status.overran);
-    assert_false(sleepers("611"));
+    assert_false(sleepers(611));
 }
 
 static void expiry_spares_dpkg_until_the_hard_limit(void **state)
@@ -200,20 +214,44 @@ static void expiry_spares_dpkg_until_the_hard_limit(void **state)
     assert_int_equal(status.end, PV_RUN_EXITED);
     assert_true(status.overran);
     assert_string_equal(output, "done\n");
-    struct pv_run_job hard = {.argv = ARGV("/bin/sleep", "612"), .limit = 1, .hard_limit = 2, .flags = PV_RUN_F_DPKG};
+    struct pv_run_job hard = {
+        .argv = ARGV("/bin/sleep", seconds(612)), .limit = 1, .hard_limit = 2, .flags = PV_RUN_F_DPKG};
     status = run(&hard);
     assert_int_equal(status.end, PV_RUN_EXPIRED);
-    assert_false(sleepers("612"));
+    assert_false(sleepers(612));
 }
 
 static void leftovers(void **state)
 {
     (void)state;
-    struct pv_run_job job = {.argv = ARGV("/bin/sh", "-c", "setsid sleep 613 & exit 3"),
-                             .flags = PV_RUN_F_END_LEFTOVERS};
+    char script[128];
+    snprintf(script, sizeof script, "setsid sleep %s & exit 3", seconds(613));
+    struct pv_run_job job = {.argv = ARGV("/bin/sh", "-c", script), .flags = PV_RUN_F_END_LEFTOVERS};
     struct pv_run_status status = run(&job);
     assert_int_equal(status.status, 3);
-    assert_false(sleepers("613"));
+    assert_false(sleepers(613));
+}
+
+/* SIGUSR1 is the agent's word that the request was cancelled; it ends everything but dpkg. */
+static void a_stop_ends_what_may_be_ended(void **state)
+{
+    (void)state;
+    struct pv_run_job job = {.argv = ARGV("/bin/sleep", seconds(614))};
+    pid_t pid = begin(&job);
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    assert_true(sleepers(614));
+    kill(pid, SIGUSR1);
+    struct pv_run_status status = finish(pid);
+    assert_int_equal(status.end, PV_RUN_EXPIRED);
+    assert_false(status.overran);
+    assert_false(sleepers(614));
+    struct pv_run_job dpkg = {.argv = ARGV("/bin/sh", "-c", "sleep 0.9; echo whole"), .flags = PV_RUN_F_DPKG};
+    pid = begin(&dpkg);
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    kill(pid, SIGUSR1);
+    status = finish(pid);
+    assert_int_equal(status.end, PV_RUN_EXITED);
+    assert_string_equal(output, "whole\n");
 }
 
 static void lock_is_held(void **state)
@@ -311,6 +349,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(expiry_ends_the_tree),
         cmocka_unit_test(expiry_spares_dpkg_until_the_hard_limit),
         cmocka_unit_test(leftovers),
+        cmocka_unit_test(a_stop_ends_what_may_be_ended),
         cmocka_unit_test(lock_is_held),
         cmocka_unit_test(terminal_signals_do_not_reach_the_command),
         cmocka_unit_test(progress_descriptor),
