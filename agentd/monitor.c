@@ -43,7 +43,7 @@ enum {
 static const char own_package[] = "proviso";
 
 static struct pv_timer ready_timer, stop_timer;
-static bool is_ready, listening;
+static bool is_ready, listening, socket_is_ours;
 static int parent_pipe = -1;
 
 /* ---- Shared small things ---- */
@@ -577,6 +577,7 @@ static int start(struct monitor *m)
         return -1;
     }
     listening = true;
+    socket_is_ours = inherited < 0;
     ready_timer = (struct pv_timer){.fire = ready, .context = m};
     pv_loop_timer(&m->loop, &ready_timer, READY_ANYWAY_MS);
     return 0;
@@ -587,7 +588,8 @@ static void finish(struct monitor *m)
 {
     if (listening && m->listener.fd >= 0) {
         close(m->listener.fd);
-        unlink(m->options.socket);
+        if (socket_is_ours)
+            unlink(m->options.socket);
     }
     while (m->clients)
         pv_mon_client_drop(m->clients);

@@ -454,6 +454,8 @@ const char *const *pv_mon_build_argv(struct request *r, struct pv_error *error);
 
 /* A package request that a plan must be made for. */
 void pv_mon_transaction_begin(struct request *r);
+/* Whether apt's marks are to be set even where the plan is empty. */
+bool pv_mon_transaction_marks(const struct request *r);
 /* Its decision is durable: fetch and apply. */
 void pv_mon_transaction_run(struct request *r);
 /* A step of a transaction that an earlier monitor began is over: its outcome is what dpkg's state says. */

@@ -240,7 +240,7 @@ static bool runs_something(const struct request *r)
 {
     if (!changes_something(r))
         return false;
-    bool any = !r->is_apt;
+    bool any = !r->is_apt || pv_mon_transaction_marks(r);
     for (uint32_t i = 0; i < r->n_operations; i++)
         any = any || (r->operations[i].plan && !r->operations[i].held_back);
     return any;

@@ -70,6 +70,8 @@ struct transaction {
     uint32_t n_names;
     struct operation *held; /* dropped from an upgrade of everything */
     uint32_t n_held;
+    const char **manual; /* installed dependencies that were asked for by name: NAME:ARCH */
+    size_t n_manual;
     enum question question;
     struct pv_plan plan;
     struct pv_plan_state *states;
@@ -595,10 +597,28 @@ static const struct pv_plan_state *state_of_name(const struct transaction *t, co
     return NULL;
 }
 
+/* Somebody asked by name for what is there as a dependency: from now on it is there for its own sake. */
+static int note_manual(struct request *r, const struct pv_plan_state *s)
+{
+    struct transaction *t = r->transaction;
+    if (!s->installed || !s->automatic || planner_verb(r) != PV_VERB_INSTALL)
+        return 0;
+    if (!t->manual)
+        t->manual = pv_mon_alloc(&r->arena, (t->n_names + 1) * sizeof *t->manual);
+    char *name = t->manual ? pv_mon_printf(&r->arena, "%s:%s", s->name, s->arch) : NULL;
+    if (!name)
+        return -1;
+    if (strcmp(s->arch, "all") == 0)
+        name[strlen(s->name)] = '\0';
+    t->manual[t->n_manual++] = name;
+    return 0;
+}
+
 static int make_operations(struct request *r)
 {
     struct transaction *t = r->transaction;
     size_t n = t->plan.n_ops, untouched = 0;
+    t->n_manual = 0;
     struct operation *ops = pv_mon_alloc(&r->arena, (n + t->n_names + t->n_held + 1) * sizeof *ops);
     if (!ops)
         return -1;
@@ -619,6 +639,8 @@ static int make_operations(struct request *r)
         const struct pv_plan_state *s = state_of_name(t, t->names[i]);
         if (op_of_name(&t->plan, t->names[i]) || !s)
             continue;
+        if (note_manual(r, s))
+            return -1;
         ops[n + untouched++] = (struct operation){.command = r->wire.command,
                                                   .package = s->name,
                                                   .arch = s->arch,
@@ -990,6 +1012,11 @@ static bool can_plan(const struct request *r)
     return false;
 }
 
+bool pv_mon_transaction_marks(const struct request *r)
+{
+    return r->transaction && r->transaction->n_manual;
+}
+
 void pv_mon_transaction_begin(struct request *r)
 {
     if (!can_plan(r)) {
@@ -1092,11 +1119,41 @@ static void look_at_dpkg(void *context)
         reconcile(r);
 }
 
+static void not_marked(const struct request *r)
+{
+    pv_mon_log("run %s: apt's marks of what is a dependency could not be set", r->id_text);
+}
+
+static void marked_manual(struct request *r, const struct pv_run_status *s)
+{
+    struct transaction *t = r->transaction;
+    bool good = s && s->end == PV_RUN_EXITED && s->status == 0;
+    if (!good)
+        not_marked(r);
+    if (t->plan.n_ops)
+        reconcile(r);
+    else if (good)
+        pv_mon_request_end(r, PV_OUTCOME_DONE, 0, 0, "It was there already, and stays for its own sake from now on.");
+    else
+        pv_mon_request_end(r, PV_OUTCOME_FAILED, -1, 0, "It was there already; its mark could not be set.");
+}
+
+static void mark_manual(struct request *r)
+{
+    struct transaction *t = r->transaction;
+    r->state = RS_MARK;
+    if (run_apt(r, PV_APT_MARK_MANUAL, "manual", 0, MARK_LIMIT, t->manual, t->n_manual, marked_manual))
+        marked_manual(r, NULL);
+}
+
 static void marked(struct request *r, const struct pv_run_status *s)
 {
     if (!s || s->end != PV_RUN_EXITED || s->status != 0)
-        pv_mon_log("run %s: apt's marks of dependencies could not be set", r->id_text);
-    reconcile(r);
+        not_marked(r);
+    if (r->transaction->n_manual)
+        mark_manual(r);
+    else
+        reconcile(r);
 }
 
 static void applied(struct request *r, const struct pv_run_status *s)
@@ -1118,9 +1175,12 @@ static void applied(struct request *r, const struct pv_run_status *s)
         r->state = RS_MARK;
         if (run_apt(r, PV_APT_MARK_AUTO, "mark", 0, MARK_LIMIT, NULL, 0, marked) == 0)
             return;
-        pv_mon_log("run %s: apt's marks of dependencies could not be set", r->id_text);
+        not_marked(r);
     }
-    reconcile(r);
+    if (good && t->n_manual)
+        mark_manual(r);
+    else
+        reconcile(r);
 }
 
 static void apply(struct request *r)
@@ -1159,6 +1219,11 @@ void pv_mon_transaction_run(struct request *r)
     }
     if (r->state == RS_OVER)
         return;
+    if (r->transaction->plan.n_ops == 0) { /* only marks are to be set */
+        r->started = true;
+        mark_manual(r);
+        return;
+    }
     if (!pv_apt_needs_fetch(&r->transaction->plan)) {
         apply(r);
         return;

@@ -63,6 +63,14 @@ installed codec-pack 9.0
 self "$alice" uninstall codec-tool codec-pack
 expect_status 0
 
+# What is there as a dependency and is then asked for by name stays for its own sake; it is not owned.
+marks() { grep -A3 "^Package: $1\$" "$root/var/lib/apt/extended_states" 2>/dev/null | grep -c "Auto-Installed: 1" || true; }
+[ "$(marks libvlc5)" = 1 ] || fail "the dependency is not marked automatic"
+self "$alice" install libvlc5 --source internal
+expect_status 0
+[ "$(marks libvlc5)" = 0 ] || fail "what was asked for is still marked automatic"
+[ -z "$(sql "SELECT user FROM ownership WHERE name = 'libvlc5'")" ] || fail "what was there already is owned"
+
 # A dependency from a source that is open to dependencies only; the same package by name is not to be had from there.
 policy '@id("with-deps") allow everyone to install "codec-tool" with dependencies from both;
 @id("own") allow everyone to uninstall;'
