@@ -359,8 +359,6 @@ static void fill_template_package(struct request *r, const struct operation *op,
     set_text(f, PV_A_PACKAGE_NAME, op->package);
     set_flag(f, PV_A_PACKAGE_PROTECTED, pv_mon_protected(r->m, op->package));
     fill_owner(op, f);
-    if (r->wire.version[0])
-        set_text(f, PV_A_PACKAGE_VERSION, r->wire.version);
     if (op->source)
         note(f, PV_A_SOURCE_NAME, pv_request_set_source(f->ask, op->source, strlen(op->source)));
 }

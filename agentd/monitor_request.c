@@ -692,7 +692,8 @@ static const char *understand(struct request *r)
             return nonsense;
         if (!r->is_apt && r->takes_packages && !w->n_args)
             return pv_mon_printf(&r->arena, "`%s` needs the name of a package.", w->command);
-        if (!r->is_apt && !r->takes_packages && w->version[0])
+        /* No argument vector carries it: what is decided about one version would run with another. */
+        if (!r->is_apt && w->version[0])
             return pv_mon_printf(&r->arena, "`%s` takes no version.", w->command);
     }
     return add_operations(r) ? "no memory" : NULL;

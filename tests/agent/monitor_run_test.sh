@@ -20,10 +20,11 @@ command guarded { run "/usr/bin/touch" "$work/guarded"; }
 command alerting { run "/usr/bin/touch" "$work/alerting"; }
 command later { run "/usr/bin/touch" "$work/later"; }
 command open { run "/bin/echo" "the window is open"; }
+command named { packages; run "/bin/echo" "--" package.name; }
 window never = 2001-01-01..2001-01-02;
 window always = 00:00..24:00;
 direct admin to whoami;
-@id("all") allow everyone to whoami, rootly, mine, show, slow, sleeper, fails, environ, nosuch, wrong, guarded, alerting, later, open;
+@id("all") allow everyone to whoami, rootly, mine, show, slow, sleeper, fails, environ, nosuch, wrong, guarded, alerting, later, open, named;
 @id("no-two") deny everyone to show when argument.word == "two" because "Two is one too many.";
 require reason for everyone to rootly;
 require notice "Be gentle." for group "$staff" to mine;
@@ -113,6 +114,13 @@ self "$alice" run show "t$(head -c 5000 /dev/zero | tr '\0' x)"
 self "$alice" run show 't$(id)`id`;id|id&'
 expect_status 0
 expect_text 't$(id)`id`;id|id&'
+# No argument vector carries a version: what is decided about one would run with another.
+self "$alice" run named vlc
+expect_status 0
+expect_text "-- vlc"
+self "$alice" run --version=1.0 named vlc
+[ "$status" != 0 ] || fail "a version that the command cannot carry was taken"
+expect_text "takes no version"
 self "$alice" run ../../bin/sh
 [ "$status" != 0 ] || fail "a path is a command"
 mkdir -m 0700 "$work/private"
