@@ -317,7 +317,7 @@ static void load_file(struct loader *l, uint32_t file)
     l->files[file].tree = tree;
     for (struct pv_ast_decl *decl = tree->first; decl; decl = decl->next) {
         add_decl(l, decl);
-        if (decl->kind == PV_AST_DECL_IMPORT)
+        if (decl->kind == PV_AST_DECL_IMPORT && !l->options->alone)
             follow(l, tree, decl);
     }
     program->files = pv_arena_grow(arena, program->files, program->n_files, &program->capacity,
@@ -350,7 +350,8 @@ static void load_main(struct loader *l, const char *path, const char *text, size
     program->main = l->files[file].tree;
     if (program->main && program->main->policy)
         program->root = program->main;
-    check_directs(program);
+    if (!l->options->alone)
+        check_directs(program);
 }
 
 static int load(struct pv_arena *arena, const char *path, const char *text, size_t len,

@@ -16,6 +16,7 @@ struct pv_load_options {
     const char *const *library; /* policy library directories, in order; may be NULL */
     size_t n_library;
     uint32_t limit; /* bytes of one file; 0: PV_SOURCE_LIMIT */
+    bool alone;     /* this file's text only: imports are not followed, and not missed */
 };
 
 /* All files of a policy. */

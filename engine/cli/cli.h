@@ -13,6 +13,7 @@
 #include "agentd/minisign.h"
 #include "engine/compile.h"
 #include "engine/engine.h"
+#include "engine/format.h"
 #include "runtime/bundle.h"
 #include "runtime/proviso.h"
 
@@ -26,6 +27,7 @@ enum {
 /* ---- Verbs ---- */
 
 int pv_cli_check(int argc, char **argv);
+int pv_cli_fmt(int argc, char **argv);
 int pv_cli_test(int argc, char **argv);
 int pv_cli_compile(int argc, char **argv);
 int pv_cli_inspect(int argc, char **argv);
@@ -71,6 +73,13 @@ struct pv_cli_files {
 };
 int pv_cli_files(struct pv_cli_files *files, char **arguments, size_t n_arguments); /* 0, or -1 and said */
 void pv_cli_files_free(struct pv_cli_files *files);
+
+/* ---- diff.c ---- */
+
+/* A unified diff from one text to another, both shown as `path`, three lines of context; nothing where they are equal.
+ * 0, or -1 without memory. */
+int pv_cli_diff(FILE *out, const char *path, const char *from, size_t from_len, const char *to, size_t to_len,
+                bool colour);
 
 /* ---- policy.c ---- */
 

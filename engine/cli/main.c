@@ -12,6 +12,7 @@ static const struct verb {
     const char *summary;
 } verbs[] = {
     {"check", pv_cli_check, "read and check policies"},
+    {"fmt", pv_cli_fmt, "bring policies into their one form"},
     {"test", pv_cli_test, "run the tests in policies"},
     {"compile", pv_cli_compile, "compile a policy to a signed bundle"},
     {"inspect", pv_cli_inspect, "show what a bundle holds"},
