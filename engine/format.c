@@ -2,16 +2,22 @@
  * ugly, or fail, and never make it say something else. */
 #include "engine/format.h"
 
+#include "engine/diag.h"
 #include "engine/format_internal.h"
+#include "engine/parse.h"
 #include "runtime/proviso.h"
 
 static bool holds_the_same(struct pv_arena *arena, const struct fmt_tokens *tokens, const char *text, size_t len)
 {
     struct pv_sources sources;
+    struct pv_diags diags;
     struct fmt_tokens again = {0};
+    struct pv_file *tree;
     uint32_t file, at;
     pv_sources_init(&sources, arena);
-    if (pv_sources_add_text(&sources, "", text, len, &file, &at) < 0)
+    pv_diags_init(&diags, arena, &sources);
+    if (pv_sources_add_text(&sources, "", text, len, &file, &at) < 0 ||
+        pv_parse_file(arena, &sources, &diags, file, &tree) < 0 || pv_diags_errors(&diags))
         return false;
     pv_fmt_collect(&again, arena, &sources, file);
     return pv_fmt_same(tokens, &again);

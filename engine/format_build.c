@@ -150,9 +150,14 @@ static bool put_comments(struct builder *b, bool blanks, bool indent)
     return true;
 }
 
-/* Space, or a possible line break, before the next token; `blanks`: blank lines are kept. */
+/* Space, or a possible line break, before the next token; `blanks`: blank lines are kept. No line ends at a space
+ * before an opening bracket: comments wait for the break behind it. */
 static void gap(struct builder *b, enum fmt_op_kind how, bool blanks)
 {
+    if (how == FMT_SPACE && (kind(b) == PV_TOK_LBRACE || kind(b) == PV_TOK_LPAREN)) {
+        push(b, FMT_SPACE);
+        return;
+    }
     bool blank = blanks && token(b)->blank;
     if (put_comments(b, blanks, how == FMT_SPACE)) {
         newline(b, blank);
@@ -221,7 +226,9 @@ static void set(struct builder *b)
     if (token(b)->breaks)
         force(b);
     push(b, FMT_INDENT);
-    gap(b, FMT_LINE, true);
+    bool any = kind(b) != PV_TOK_RBRACE;
+    if (any)
+        gap(b, FMT_LINE, true);
     while (kind(b) != PV_TOK_RBRACE && kind(b) != PV_TOK_END) {
         set_item(b);
         if (kind(b) != PV_TOK_COMMA)
@@ -233,7 +240,8 @@ static void set(struct builder *b)
         emit(b);
         gap(b, token(b)->breaks ? FMT_LINE : FMT_FILL, true);
     }
-    push(b, FMT_COMMA);
+    if (any)
+        push(b, FMT_COMMA);
     gap_close(b, FMT_LINE, true);
     emit(b);
     end(b);
@@ -241,7 +249,7 @@ static void set(struct builder *b)
 
 /* ---- Expressions ---- */
 
-static void joined(struct builder *b, enum fmt_mode mode, unsigned joint);
+static size_t joined(struct builder *b, enum fmt_mode mode, unsigned joint, bool flush);
 
 static void parens(struct builder *b, enum fmt_mode mode)
 {
@@ -249,7 +257,7 @@ static void parens(struct builder *b, enum fmt_mode mode)
     emit(b);
     push(b, FMT_INDENT);
     gap(b, FMT_SOFT, false);
-    joined(b, mode, PV_TOK_OR);
+    joined(b, mode, PV_TOK_OR, true);
     gap_close(b, FMT_SOFT, false);
     emit(b);
     end(b);
@@ -292,31 +300,36 @@ static void operand(struct builder *b, enum fmt_mode mode)
     }
 }
 
-/* Where they do not fit on one line, each operand has its own, led by its word. */
-static void joined(struct builder *b, enum fmt_mode mode, unsigned joint)
+/* Where they do not fit on one line, each operand has its own, led by its word and, but for `flush`, indented. Returns
+ * the operation that indents. */
+static size_t joined(struct builder *b, enum fmt_mode mode, unsigned joint, bool flush)
 {
     begin(b);
-    uint32_t indent = (uint32_t)b->document->n;
+    size_t indent = b->document->n, inner = 0, n = 1;
     push(b, FMT_NOTHING);
-    for (;;) {
+    for (;; n++) {
         if (joint == PV_TOK_OR)
-            joined(b, mode, PV_TOK_AND);
+            inner = joined(b, mode, PV_TOK_AND, false);
         else
             operand(b, mode);
         if (kind(b) != joint)
             break;
-        b->document->ops[indent].op = FMT_INDENT;
+        if (!flush)
+            b->document->ops[indent].op = FMT_INDENT;
         gap(b, FMT_LINE, false);
         word(b);
     }
+    if (flush && n == 1)
+        b->document->ops[inner].op = FMT_NOTHING;
     end(b);
+    return indent;
 }
 
 static void expression(struct builder *b, enum fmt_mode mode)
 {
     pv_fmt_drop_parens(b->tokens->list, b->at, mode);
     skip_dropped(b);
-    joined(b, mode, PV_TOK_OR);
+    joined(b, mode, PV_TOK_OR, false);
 }
 
 /* Names joined by `or`. */
@@ -338,8 +351,12 @@ static void names(struct builder *b)
 /* Elements with commas, as many on a line as fit. */
 static void list(struct builder *b, void (*element)(struct builder *))
 {
-    push(b, FMT_INDENT);
+    size_t indent = b->document->n;
+    push(b, FMT_NOTHING);
     element(b);
+    if (kind(b) != PV_TOK_COMMA)
+        return;
+    b->document->ops[indent].op = FMT_INDENT;
     while (kind(b) == PV_TOK_COMMA) {
         emit(b);
         gap(b, FMT_FILL, false);

@@ -238,8 +238,9 @@ static void align_run(struct line *lines, size_t n)
     }
 }
 
-/* A comment that continues stands below its first line, whatever the others do. */
-static void place_comments(struct line *lines, size_t n)
+/* A comment that continues stands below its first line, whatever the others do. `below` is the indentation of a comment
+ * with a line of its own right below them, which must not seem to continue them. */
+static void place_comments(struct line *lines, size_t n, uint32_t below)
 {
     uint32_t column = 0;
     bool together = true;
@@ -256,6 +257,13 @@ static void place_comments(struct line *lines, size_t n)
         uint32_t own = lines[i].continues ? lines[i - 1].comment_column : lines[i].width + COMMENT_GAP;
         lines[i].comment_column = together ? column : own;
     }
+    if (lines[n - 1].comment_column != below)
+        return;
+    size_t first = n - 1;
+    while (first > 0 && (together || lines[first].continues))
+        first--;
+    for (; first < n; first++)
+        lines[first].comment_column++;
 }
 
 static void align_all(struct layout *l)
@@ -268,10 +276,13 @@ static void align_all(struct layout *l)
     for (size_t i = 0, to; i < l->n_lines; i = to) {
         for (to = i; to < l->n_lines && l->lines[to].comment; to++) {
         }
-        if (to > i)
-            place_comments(l->lines + i, to - i);
-        else
+        if (to == i) {
             to++;
+            continue;
+        }
+        const struct line *next = to < l->n_lines ? &l->lines[to] : NULL;
+        bool comment = next && next->len && l->text[next->start] == '#';
+        place_comments(l->lines + i, to - i, comment ? next->indent : UINT32_MAX);
     }
 }
 

@@ -526,6 +526,20 @@ static struct pv_ir_expr *use_condition(struct pv_sema *sema, struct pv_flow *fl
     return condition->expr;
 }
 
+/* Operands in order, as if parentheses round the same operator were not there: they mean nothing. `out` NULL counts. */
+static uint32_t flatten(struct pv_ast_expr *expr, enum pv_ast_expr_kind kind, struct pv_ast_expr **out, uint32_t n)
+{
+    for (struct pv_ast_expr *kid = expr->first; kid; kid = kid->next) {
+        if (kid->kind == kind)
+            n = flatten(kid, kind, out, n);
+        else if (out)
+            out[n++] = kid;
+        else
+            n++;
+    }
+    return n;
+}
+
 /* AND, and OR with truth and falsehood exchanged: `along` is what the operands so far establish on the way to the next
  * one, `aside` what every way out so far establishes. */
 static struct pv_ir_expr *join(struct pv_sema *sema, struct pv_flow *flow, struct pv_ast_expr *expr,
@@ -533,10 +547,13 @@ static struct pv_ir_expr *join(struct pv_sema *sema, struct pv_flow *flow, struc
 {
     bool is_and = expr->kind == PV_AST_AND, good = true;
     const struct pv_slots *known = flow->known, *along = &pv_no_slots, *aside = NULL;
-    struct pv_ir_expr **kids = pv_arena_array(sema->arena, expr->n, sizeof *kids);
-    uint32_t n = 0;
+    uint32_t n = 0, n_operands = flatten(expr, expr->kind, NULL, 0);
+    struct pv_ast_expr **operands = pv_arena_array(sema->arena, n_operands, sizeof(*operands));
+    struct pv_ir_expr **kids = pv_arena_array(sema->arena, n_operands, sizeof(*kids));
     const struct pv_ast_expr *before = NULL;
-    for (struct pv_ast_expr *kid = expr->first; kid; before = kid, kid = kid->next) {
+    flatten(expr, expr->kind, operands, 0);
+    for (uint32_t i = 0; i < n_operands; before = operands[i], i++) {
+        struct pv_ast_expr *kid = operands[i];
         const struct pv_slots *true_side = &pv_no_slots, *false_side = &pv_no_slots;
         flow->known = pv_slots_union(sema, known, along);
         if (kid->kind == PV_AST_NAME && !is_and && !is_reserved(kid))

@@ -178,12 +178,31 @@ static void emit_source(struct pv_sema *sema, const struct pv_named *named)
 
 /* ---- from ---- */
 
+/* The operands' nodes, as if parentheses round the same operator were not there: they mean nothing. False where one is
+ * wrong. */
+static bool join_kids(struct pv_sema *sema, struct pv_ast_from *from, enum pv_ast_from_kind kind,
+                      struct pv_ir_expr ***kids, size_t *n, size_t *capacity)
+{
+    bool good = true;
+    for (struct pv_ast_from *operand = from->first; operand; operand = operand->next) {
+        if (operand->kind == kind) {
+            good = join_kids(sema, operand, kind, kids, n, capacity) && good;
+            continue;
+        }
+        struct pv_ir_expr *kid = pv_sema_from(sema, operand);
+        good = good && kid;
+        *kids = pv_arena_grow(sema->arena, *kids, *n, capacity, *n + 1, sizeof(**kids));
+        (*kids)[(*n)++] = kid;
+    }
+    return good;
+}
+
 struct pv_ir_expr *pv_sema_from(struct pv_sema *sema, struct pv_ast_from *from)
 {
     const struct pv_named *source;
-    struct pv_ir_expr *kid, **kids;
-    uint32_t n = 0;
-    bool good = true;
+    struct pv_ir_expr *kid, **kids = NULL;
+    size_t n = 0, capacity = 0;
+    bool good;
     switch (from->kind) {
     case PV_AST_FROM_ANY: return pv_ir_truth(sema, true, from->span);
     case PV_AST_FROM_SELF_SERVICE: return pv_ir_leaf(sema, PV_IR_BOOL, PV_A_SOURCE_SELF_SERVICE, from->span);
@@ -196,15 +215,9 @@ struct pv_ir_expr *pv_sema_from(struct pv_sema *sema, struct pv_ast_from *from)
     case PV_AST_FROM_OR:
     case PV_AST_FROM_AND: break;
     }
-    kids = pv_arena_array(sema->arena, from->n, sizeof *kids);
-    for (struct pv_ast_from *operand = from->first; operand; operand = operand->next) {
-        kid = pv_sema_from(sema, operand);
-        if (kid)
-            kids[n++] = kid;
-        else
-            good = false;
-    }
-    return good ? pv_ir_join(sema, from->kind == PV_AST_FROM_OR ? PV_IR_OR : PV_IR_AND, kids, n, from->span) : NULL;
+    good = join_kids(sema, from, from->kind, &kids, &n, &capacity);
+    return good ? pv_ir_join(sema, from->kind == PV_AST_FROM_OR ? PV_IR_OR : PV_IR_AND, kids, (uint32_t)n, from->span)
+                : NULL;
 }
 
 static void collect_uses(struct pv_sema *sema, struct pv_named *user, struct pv_ast_from *from)

@@ -1,12 +1,30 @@
 /* Subjects: roles are expanded to tests over user.name and user.groups. A role is one shared node. */
 #include "engine/sema.h"
 
+/* The operands' nodes, as if parentheses round the same operator were not there: they mean nothing. False where one is
+ * wrong. */
+static bool join_kids(struct pv_sema *sema, struct pv_ast_subject *subject, enum pv_ast_subject_kind kind,
+                      struct pv_ir_expr ***kids, size_t *n, size_t *capacity)
+{
+    bool good = true;
+    for (struct pv_ast_subject *operand = subject->first; operand; operand = operand->next) {
+        if (operand->kind == kind) {
+            good = join_kids(sema, operand, kind, kids, n, capacity) && good;
+            continue;
+        }
+        struct pv_ir_expr *kid = pv_sema_subject(sema, operand);
+        good = good && kid;
+        *kids = pv_arena_grow(sema->arena, *kids, *n, capacity, *n + 1, sizeof(**kids));
+        (*kids)[(*n)++] = kid;
+    }
+    return good;
+}
+
 struct pv_ir_expr *pv_sema_subject(struct pv_sema *sema, struct pv_ast_subject *subject)
 {
     const struct pv_named *role;
-    struct pv_ir_expr *kid, **kids;
-    uint32_t n = 0;
-    bool good = true;
+    struct pv_ir_expr *kid, **kids = NULL;
+    size_t n = 0, capacity = 0;
     switch (subject->kind) {
     case PV_AST_SUBJECT_USER: return pv_ir_string_is(sema, PV_A_USER_NAME, subject->name.text, subject->span);
     case PV_AST_SUBJECT_GROUP: return pv_ir_string_has(sema, PV_A_USER_GROUPS, subject->name.text, subject->span);
@@ -20,17 +38,10 @@ struct pv_ir_expr *pv_sema_subject(struct pv_sema *sema, struct pv_ast_subject *
     case PV_AST_SUBJECT_OR:
     case PV_AST_SUBJECT_AND: break;
     }
-    kids = pv_arena_array(sema->arena, subject->n, sizeof *kids);
-    for (struct pv_ast_subject *operand = subject->first; operand; operand = operand->next) {
-        kid = pv_sema_subject(sema, operand);
-        if (kid)
-            kids[n++] = kid;
-        else
-            good = false;
-    }
-    if (!good)
+    if (!join_kids(sema, subject, subject->kind, &kids, &n, &capacity))
         return NULL;
-    return pv_ir_join(sema, subject->kind == PV_AST_SUBJECT_OR ? PV_IR_OR : PV_IR_AND, kids, n, subject->span);
+    return pv_ir_join(sema, subject->kind == PV_AST_SUBJECT_OR ? PV_IR_OR : PV_IR_AND, kids, (uint32_t)n,
+                      subject->span);
 }
 
 static void collect_uses(struct pv_sema *sema, struct pv_named *user, struct pv_ast_subject *subject)
