@@ -211,6 +211,28 @@ static void set_item(struct builder *b)
     emit(b);
 }
 
+/* Whether the members from the next on, up to a blank line or a comment, have the author's line breaks no more: a line
+ * of several members would be too long, so they are filled into lines anew. */
+static bool refills(const struct builder *b)
+{
+    const struct fmt_token *t = token(b);
+    uint32_t comments = t->n_comments, width = PV_FORMAT_INDENT, members = 0;
+    for (bool first = true; t->kind != PV_TOK_RBRACE && t->kind != PV_TOK_END; t++, first = false) {
+        bool begins = !first && t[-1].kind == PV_TOK_COMMA;
+        if (begins && (t->blank || t->n_comments > comments))
+            break;
+        if (begins && t->breaks) {
+            width = PV_FORMAT_INDENT;
+            members = 0;
+        }
+        members += first || begins;
+        width += t->width + (t->kind != PV_TOK_COMMA && width > PV_FORMAT_INDENT);
+        if (width + (t->kind == PV_TOK_STRING || t->kind == PV_TOK_IDENT) > PV_FORMAT_WIDTH && members > 1)
+            return true;
+    }
+    return false;
+}
+
 /* Breaks between members are the author's where the set stands on several lines, which it does where it is too long or
  * a line ends behind its brace. */
 static void set(struct builder *b)
@@ -226,7 +248,7 @@ static void set(struct builder *b)
     if (token(b)->breaks)
         force(b);
     push(b, FMT_INDENT);
-    bool any = kind(b) != PV_TOK_RBRACE;
+    bool any = kind(b) != PV_TOK_RBRACE, refill = refills(b);
     if (any)
         gap(b, FMT_LINE, true);
     while (kind(b) != PV_TOK_RBRACE && kind(b) != PV_TOK_END) {
@@ -238,7 +260,10 @@ static void set(struct builder *b)
             break;
         }
         emit(b);
-        gap(b, token(b)->breaks ? FMT_LINE : FMT_FILL, true);
+        bool paragraph = token(b)->blank || token(b)->n_comments > b->done;
+        if (paragraph)
+            refill = refills(b);
+        gap(b, paragraph || (token(b)->breaks && !refill) ? FMT_LINE : FMT_FILL, true);
     }
     if (any)
         push(b, FMT_COMMA);
@@ -676,6 +701,7 @@ static void expect(struct builder *b)
     word(b);
     word(b);
     align(b, PV_TOK_EXPECT);
+    b->document->ops[b->document->n - 1].spread = true;
     emit(b);
     push(b, FMT_INDENT);
     if (kind(b) == PV_TOK_STRING) {

@@ -78,6 +78,7 @@ struct fmt_op {
     bool blank;     /* LINE, NEWLINE: keeps a blank line */
     bool forced;    /* BEGIN: broken, whatever fits */
     bool continues; /* TRAILING: on a line of its own, below the one before */
+    bool spread;    /* ALIGN: statements on several lines, too, by their first */
     uint16_t kind;  /* ALIGN */
     uint32_t len, width;
     uint32_t tail;  /* BEGIN: the group at its end, which may break alone while the rest stands on one line; or 0 */

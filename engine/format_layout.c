@@ -17,6 +17,7 @@ struct line {
     bool single;                   /* which ends here, too */
     bool continues;                /* holds a comment that continues the one above */
     uint16_t align;                /* whom it aligns with; 0: nobody */
+    bool align_spread;             /* though it goes on below */
     size_t align_at;               /* bytes of code before the column */
     uint32_t align_width, padding; /* columns before it; spaces to add there */
     const struct fmt_op *comment;  /* trailing, or NULL */
@@ -154,6 +155,7 @@ static void align_here(struct layout *l, const struct fmt_op *op)
     if (l->n_items > 1 && l->items[l->n_items - 2] == l->n_lines - 1)
         return;
     line->align = op->kind;
+    line->align_spread = op->spread;
     line->align_at = line->len;
     line->align_width = line->width;
 }
@@ -207,16 +209,23 @@ static void put_op(struct layout *l, size_t at)
 
 /* ---- Columns ---- */
 
-/* One more than the last of the lines from `at` on that stand in one column. */
+static bool in_column(const struct line *line, const struct line *first)
+{
+    return (line->single || line->align_spread) && line->align == first->align && line->indent == first->indent;
+}
+
+/* One more than the last of the lines from `at` on that stand in one column; those between them that only go on with
+ * a statement are among them. */
 static size_t same_column(const struct layout *l, size_t at)
 {
     const struct line *first = &l->lines[at];
     size_t to = at + 1;
-    if (!first->single || !first->align)
+    if (!first->align || !in_column(first, first))
         return to;
     for (; to < l->n_lines; to++) {
         const struct line *line = &l->lines[to];
-        if (!line->single || line->align != first->align || line->indent != first->indent)
+        bool goes_on = first->align_spread && line->len && !line->item && line->indent > first->indent;
+        if (!goes_on && !in_column(line, first))
             break;
     }
     return to;
@@ -224,15 +233,19 @@ static size_t same_column(const struct layout *l, size_t at)
 
 static void align_run(struct line *lines, size_t n)
 {
+    const struct line *first = lines;
     uint32_t column = 0;
     for (size_t i = 0; i < n; i++)
-        column = lines[i].align_width > column ? lines[i].align_width : column;
+        if (in_column(&lines[i], first) && lines[i].align_width > column)
+            column = lines[i].align_width;
     for (size_t i = 0; i < n; i++) {
         uint32_t padding = column - lines[i].align_width;
-        if (padding > PV_FORMAT_MAX_PAD || lines[i].width + padding > PV_FORMAT_WIDTH)
+        if (in_column(&lines[i], first) && (padding > PV_FORMAT_MAX_PAD || lines[i].width + padding > PV_FORMAT_WIDTH))
             return;
     }
     for (size_t i = 0; i < n; i++) {
+        if (!in_column(&lines[i], first))
+            continue;
         lines[i].padding = column - lines[i].align_width;
         lines[i].width += lines[i].padding;
     }
