@@ -209,7 +209,7 @@ static void test_parentheses_only_where_needed(void **state)
                 "(calm or host.fast) and not (calm and host.fast)",
                 "(and (or (transaction.removes == 0) host.fast) (not (and (transaction.removes == 0) host.fast)))");
     assert_when("(calm and host.fast) or (calm or host.fast)", "calm and host.fast or calm or host.fast",
-                "(or (and (transaction.removes == 0) host.fast) (or (transaction.removes == 0) host.fast))");
+                "(or (and (transaction.removes == 0) host.fast) (transaction.removes == 0) host.fast)");
     assert_when("not not (host.fast == true)", "not not host.fast == true", "host.fast");
 }
 
