@@ -9,7 +9,8 @@
 static void put_bytes(struct pv_sema *sema, const char *bytes, size_t len)
 {
     struct pv_writer *writer = &sema->writer;
-    writer->bytes = pv_arena_grow(sema->arena, writer->bytes, writer->n, &writer->capacity, writer->n + len, 1);
+    if (len > writer->capacity - writer->n)
+        writer->bytes = pv_arena_grow(sema->arena, writer->bytes, writer->n, &writer->capacity, writer->n + len, 1);
     memcpy(writer->bytes + writer->n, bytes, len);
     writer->n += len;
 }
@@ -31,11 +32,22 @@ static struct pv_text finish(struct pv_sema *sema)
     return text;
 }
 
+static bool is_plain(unsigned char c, bool pattern)
+{
+    return c >= 0x20 && c != 0x7f && c != '"' && (c != '\\' || pattern);
+}
+
 /* A string in quotes; a pattern's backslashes are escapes already. */
 static void put_quoted(struct pv_sema *sema, struct pv_text text, bool pattern)
 {
     put(sema, "\"");
     for (uint32_t i = 0; i < text.len; i++) {
+        uint32_t plain = i; /* what needs no escape goes in one piece */
+        while (i < text.len && is_plain((unsigned char)text.ptr[i], pattern))
+            i++;
+        put_bytes(sema, text.ptr + plain, i - plain);
+        if (i == text.len)
+            break;
         unsigned char c = (unsigned char)text.ptr[i];
         char escape[16];
         if (c == '"' || (c == '\\' && !pattern)) {
@@ -46,11 +58,9 @@ static void put_quoted(struct pv_sema *sema, struct pv_text text, bool pattern)
             put(sema, "\\n");
         } else if (c == '\t') {
             put(sema, "\\t");
-        } else if (c < 0x20 || c == 0x7f) {
+        } else {
             snprintf(escape, sizeof escape, "\\u{%X}", c);
             put(sema, escape);
-        } else {
-            put_bytes(sema, &text.ptr[i], 1);
         }
     }
     put(sema, "\"");

@@ -522,6 +522,11 @@ void pv_grammar_start(void *parser)
 
 bool pv_grammar_accepts(const void *parser, const unsigned tokens[], int n_tokens)
 {
+    /* Mostly the one token is shifted at once. */
+    unsigned state = ((const yyParser *)parser)->yytos->stateno;
+    if (n_tokens == 1 && state <= YY_MAX_SHIFT && yy_lookahead[yy_shift_ofst[state] + tokens[0]] == tokens[0] &&
+        yy_action[yy_shift_ofst[state] + tokens[0]] <= YY_MAX_SHIFTREDUCE)
+        return true;
     return accepts(parser, tokens, n_tokens, false);
 }
 
