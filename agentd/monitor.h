@@ -58,6 +58,7 @@ enum {
     PV_MON_LEDGER_QUEUE = 64 << 20,
     PV_MON_RECORDS_PER_MINUTE = 60, /* denials and abuse of one uid; more are counted in one record */
     PV_MON_OUTPUT_MAX = 16 << 20,   /* bytes of output kept of a command */
+    PV_MON_OUTCOME_MS = 10000,      /* how long a client waits for its outcome to be durable */
     PV_MON_DISK_RESERVE = 16 << 20, /* bytes free where the state is; below, nothing new is brokered */
 };
 
@@ -275,6 +276,7 @@ enum request_state {
     RS_RUN,       /* a runner runs the command */
     RS_MARK,      /* a runner sets apt's automatic and manual marks */
     RS_RECONCILE, /* asking the planner for dpkg's state */
+    RS_OUTCOME,   /* it is over; the client is told once that is durable */
     RS_HISTORY,   /* the ledger's rows go to the client */
     RS_OVER,
 };
@@ -356,6 +358,12 @@ struct request {
     struct pv_record_change *changes; /* what the package manager's state shows to have happened */
     uint32_t n_changes;
     uint64_t started_ns;
+    struct settled *settled; /* the outcome's record that is waited for */
+    struct pv_timer patience;
+    enum pv_outcome outcome;
+    int64_t exit_status;
+    uint32_t signal;
+    const char *text;
     struct helper helper; /* resolver or planner */
     struct transaction *transaction;
     struct run *run;
@@ -363,6 +371,11 @@ struct request {
 
 /* A request's life begins: canonical bytes and passcode as they came. */
 void pv_mon_request_begin(struct client *client, const uint8_t *canonical, size_t len, const uint8_t *passcode);
+/* Whether it has ended: telling the client something may have shown that it is gone, which cancels the request. */
+static inline bool pv_mon_request_over(const struct request *r)
+{
+    return r->state == RS_OVER || r->state == RS_OUTCOME;
+}
 /* The client has gone (r->client is NULL) or asked to cancel: ends what has not started, nothing else. */
 void pv_mon_request_cancel(struct request *r);
 /* Answers with an error frame and ends it. Nothing of it was allowed on record. */

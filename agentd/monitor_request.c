@@ -92,6 +92,14 @@ const char *pv_mon_outcome_word(enum pv_outcome outcome)
     return words[outcome];
 }
 
+/* What is left to do once an outcome is durable: the run directory has told all that it can tell, and so is told the
+ * client, unless it was told before because the ledger took too long. */
+struct settled {
+    struct monitor *m;
+    uint64_t id;
+    struct request *r; /* NULL once it is gone */
+};
+
 static void request_free(struct request *r)
 {
     struct monitor *m = r->m;
@@ -105,6 +113,10 @@ static void request_free(struct request *r)
     if (r->client)
         r->client->request = NULL;
     r->client = NULL;
+    if (r->settled)
+        r->settled->r = NULL;
+    r->settled = NULL;
+    pv_loop_untimer(&m->loop, &r->patience);
     pv_mon_helper_stop(&r->helper);
     pv_mon_ledger_forget(m, r);
     pv_mon_run_free(r);
@@ -133,60 +145,88 @@ void pv_mon_request_fail(struct request *r, enum pv_front_error code, const char
         pv_mon_client_error(c, code, "%s", sentence);
 }
 
-/* What is left to do once an outcome is durable: the run directory has told all that it can tell. */
-struct settled {
-    struct monitor *m;
-    uint64_t id;
-};
+static void tell_end(struct request *r)
+{
+    uint8_t payload[8192];
+    char reboot[4096];
+    struct pv_wbuf w;
+    snprintf(reboot, sizeof reboot, "%s/run/reboot-required",
+             strcmp(r->m->options.root, "/") ? r->m->options.root : "");
+    pv_wbuf_init(&w, payload, sizeof payload);
+    pv_put_cstr(&w, r->id_text);
+    pv_put_u32(&w, r->outcome);
+    pv_put_i64(&w, r->exit_status);
+    pv_put_u32(&w, r->signal);
+    pv_put_bool(&w, r->outcome == PV_OUTCOME_DONE && r->is_apt && access(reboot, F_OK) == 0);
+    pv_put_str(&w, r->text, strnlen(r->text, PV_SHOWN_TEXT_MAX));
+    struct client *c = r->client;
+    request_free(r);
+    if (c)
+        pv_mon_client_send(c, PV_MF_FINISHED, &w, NULL, 0);
+}
 
 static void outcome_durable(void *context, bool durable)
 {
     struct settled *s = context;
+    struct request *r = s->r;
     if (durable)
         pv_mon_run_remove(s->m, s->id);
     free(s);
+    if (r) {
+        r->settled = NULL;
+        tell_end(r);
+    }
 }
 
-static void record_outcome(struct request *r, enum pv_outcome outcome, int64_t exit_status, uint32_t signal,
-                           const char *text)
+static void outcome_late(void *context)
+{
+    struct request *r = context;
+    pv_mon_log("request %s: the ledger has not taken its outcome yet", r->id_text);
+    tell_end(r);
+}
+
+/* False when there is no record to wait for. */
+static bool record_outcome(struct request *r)
 {
     struct pv_record record = {.kind = PV_RECORD_OUTCOME, .uid = r->uid, .request = r->id};
-    record.outcome.word = pv_str_of(pv_mon_outcome_word(outcome));
-    record.outcome.exit_status = exit_status;
-    record.outcome.signal = signal;
+    record.outcome.word = pv_str_of(pv_mon_outcome_word(r->outcome));
+    record.outcome.exit_status = r->exit_status;
+    record.outcome.signal = r->signal;
     record.outcome.started_ns = r->started_ns;
     record.outcome.ended_ns = r->started_ns ? pv_now_ns() : 0;
-    record.outcome.sentence = pv_str_of(text);
+    record.outcome.sentence = pv_str_of(r->text);
     record.outcome.changes = r->changes;
     record.outcome.n_changes = r->n_changes;
     struct settled *s = malloc(sizeof *s);
     if (s)
-        *s = (struct settled){.m = r->m, .id = r->id};
-    if (pv_mon_record(r->m, &record, true, s ? outcome_durable : NULL, s))
+        *s = (struct settled){.m = r->m, .id = r->id, .r = r};
+    r->settled = s;
+    if (pv_mon_record(r->m, &record, true, s ? outcome_durable : NULL, s)) {
+        r->settled = NULL;
         free(s);
+    }
+    return r->settled != NULL;
 }
 
 void pv_mon_request_end(struct request *r, enum pv_outcome outcome, int64_t exit_status, uint32_t signal,
                         const char *text)
 {
-    uint8_t payload[8192];
-    char reboot[4096];
-    struct pv_wbuf w;
-    if (r->on_record)
-        record_outcome(r, outcome, exit_status, signal, text);
-    snprintf(reboot, sizeof reboot, "%s/run/reboot-required",
-             strcmp(r->m->options.root, "/") ? r->m->options.root : "");
-    pv_wbuf_init(&w, payload, sizeof payload);
-    pv_put_cstr(&w, r->id_text);
-    pv_put_u32(&w, outcome);
-    pv_put_i64(&w, exit_status);
-    pv_put_u32(&w, signal);
-    pv_put_bool(&w, outcome == PV_OUTCOME_DONE && r->is_apt && access(reboot, F_OK) == 0);
-    pv_put_str(&w, text, strnlen(text, PV_SHOWN_TEXT_MAX));
-    struct client *c = r->client;
-    request_free(r);
-    if (c)
-        pv_mon_client_send(c, PV_MF_FINISHED, &w, NULL, 0);
+    r->outcome = outcome;
+    r->exit_status = exit_status;
+    r->signal = signal;
+    r->text = pv_mon_strdup(&r->arena, text, strlen(text));
+    if (!r->text)
+        r->text = "";
+    if (!r->on_record || !record_outcome(r)) {
+        tell_end(r);
+        return;
+    }
+    r->state = RS_OUTCOME;
+    pv_mon_helper_stop(&r->helper);
+    pv_mon_run_free(r);
+    pv_mon_transaction_free(r); /* the next transaction need not wait for the ledger */
+    r->patience = (struct pv_timer){.fire = outcome_late, .context = r};
+    pv_loop_timer(&r->m->loop, &r->patience, PV_MON_OUTCOME_MS);
 }
 
 void pv_mon_request_progress(struct request *r, enum pv_phase phase, const char *text)
@@ -203,7 +243,7 @@ void pv_mon_request_progress(struct request *r, enum pv_phase phase, const char 
 
 void pv_mon_request_cancel(struct request *r)
 {
-    if (r->started || r->state == RS_OVER)
+    if (r->started || pv_mon_request_over(r))
         return;
     r->cancelled = true;
     /* While the ledger may be writing that it is allowed, only the acknowledgement tells what has to follow. */
@@ -281,7 +321,7 @@ static void carry_out(struct request *r)
         return;
     }
     pv_mon_send_decision(r, true);
-    if (r->state == RS_OVER) /* the client could not take it: that cancelled the request */
+    if (pv_mon_request_over(r)) /* the client could not take it: that cancelled the request */
         return;
     if (r->cancelled)
         pv_mon_request_end(r, PV_OUTCOME_CANCELLED, -1, 0, "");
@@ -760,7 +800,7 @@ static void resolved(struct request *r)
         return;
     }
     send_accepted(r);
-    if (r->state == RS_OVER)
+    if (pv_mon_request_over(r))
         return;
     if (r->wire.verb == PV_VERB_HISTORY) {
         ask_history(r);
@@ -960,7 +1000,7 @@ void pv_mon_request_begin(struct client *client, const uint8_t *canonical, size_
     memcpy(r->peer_groups, client->groups, client->n_groups * sizeof *r->peer_groups);
     r->n_peer_groups = client->n_groups;
     pv_mon_request_progress(r, PV_PHASE_RESOLVING, "");
-    if (r->state != RS_OVER)
+    if (!pv_mon_request_over(r))
         resolve(r);
     return;
 refuse:

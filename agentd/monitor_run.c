@@ -500,7 +500,7 @@ void pv_mon_run_command(struct request *r)
     const char *const *env = build_env(r, &who);
     r->state = RS_RUN;
     pv_mon_request_progress(r, PV_PHASE_RUNNING, "");
-    if (r->state == RS_OVER)
+    if (pv_mon_request_over(r))
         return;
     r->started = true;
     struct run_spec spec = {.step = "run",

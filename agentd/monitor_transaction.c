@@ -356,15 +356,12 @@ static void refreshed(struct request *r, const struct pv_run_status *s)
 static void refresh(struct request *r)
 {
     r->state = RS_REFRESH;
-    pv_mon_request_progress(r, PV_PHASE_REFRESHING, "");
-    if (r->state == RS_OVER)
-        return;
-    if (pv_mon_run_make(r) == 0) {
-        r->transaction->made_dir = true;
-        if (run_apt(r, PV_APT_REFRESH, "refresh", 0, REFRESH_LIMIT, NULL, 0, refreshed) == 0)
-            return;
-    }
-    cannot(r, "The package lists cannot be refreshed.");
+    bool made = pv_mon_run_make(r) == 0;
+    r->transaction->made_dir = made;
+    if (made && run_apt(r, PV_APT_REFRESH, "refresh", 0, REFRESH_LIMIT, NULL, 0, refreshed) == 0)
+        pv_mon_request_progress(r, PV_PHASE_REFRESHING, ""); /* a client that is gone stops it */
+    else
+        cannot(r, "The package lists cannot be refreshed.");
 }
 
 /* ---- Asking the planner ---- */
@@ -527,7 +524,7 @@ static void planner_frame(void *context, uint32_t type, const uint8_t *payload, 
     struct request *r = context;
     struct transaction *t = r->transaction;
     struct pv_rbuf in;
-    if (r->state == RS_OVER || !t)
+    if (pv_mon_request_over(r) || !t)
         return;
     pv_rbuf_init(&in, payload, len);
     bool good = true;
@@ -885,7 +882,7 @@ static void decide_plan(struct request *r)
         end_stale_ownership(r, op);
     }
     pv_mon_request_progress(r, PV_PHASE_DECIDING, "");
-    if (r->state == RS_OVER)
+    if (pv_mon_request_over(r))
         return;
     r->time = pv_now();
     /* What is held back keeps its own verdict and is not decided again. */
@@ -987,7 +984,7 @@ static void plan_request(struct request *r)
     if (!t->everything)
         t->attempts++;
     pv_mon_request_progress(r, PV_PHASE_PLANNING, "");
-    if (r->state == RS_OVER)
+    if (pv_mon_request_over(r))
         return;
     pv_plan_clear(&t->plan);
     pv_mon_helper_stop(&r->helper);
@@ -1187,7 +1184,7 @@ static void apply(struct request *r)
 {
     r->state = RS_RUN;
     pv_mon_request_progress(r, PV_PHASE_RUNNING, "");
-    if (r->state == RS_OVER)
+    if (pv_mon_request_over(r))
         return;
     if (r->cancelled) {
         pv_mon_request_end(r, PV_OUTCOME_CANCELLED, -1, 0, "");
@@ -1217,8 +1214,10 @@ void pv_mon_transaction_run(struct request *r)
         pv_mon_request_end(r, PV_OUTCOME_FAILED, -1, 0, "The run could not be prepared.");
         return;
     }
-    if (r->state == RS_OVER)
+    if (r->cancelled) {
+        pv_mon_request_end(r, PV_OUTCOME_CANCELLED, -1, 0, "");
         return;
+    }
     if (r->transaction->plan.n_ops == 0) { /* only marks are to be set */
         r->started = true;
         mark_manual(r);
@@ -1229,11 +1228,11 @@ void pv_mon_transaction_run(struct request *r)
         return;
     }
     r->state = RS_FETCH;
-    pv_mon_request_progress(r, PV_PHASE_FETCHING, "");
-    if (r->state == RS_OVER)
-        return;
-    if (run_apt(r, PV_APT_FETCH, "fetch", PV_RUN_F_PROGRESS, time_left(r), NULL, 0, fetched))
+    if (run_apt(r, PV_APT_FETCH, "fetch", PV_RUN_F_PROGRESS, time_left(r), NULL, 0, fetched)) {
         pv_mon_request_end(r, PV_OUTCOME_FAILED, -1, 0, "The packages cannot be fetched.");
+        return;
+    }
+    pv_mon_request_progress(r, PV_PHASE_FETCHING, ""); /* a client that is gone stops it */
 }
 
 /* ---- Afterwards ---- */

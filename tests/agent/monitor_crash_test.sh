@@ -45,6 +45,11 @@ outcome_is() {
 }
 
 running() { pgrep -u "pva-wo$suffix" -f -- "$1" >/dev/null; } # by the worker of this agent
+not_running() { ! running "$1"; }
+end_forever() {
+    pkill -KILL -u "pva-wo$suffix" -x -f '/bin/sleep 617' || true
+    wait_for 10 not_running '/bin/sleep 617' || fail "the command cannot be ended"
+}
 installing() { pgrep -f -- "$slow_tool" >/dev/null; }
 is_there() { repo_root_version "$root" "$1" >/dev/null 2>&1; }
 gone() { ! is_there "$1"; }
@@ -68,7 +73,7 @@ agent_kill
 pkill -KILL -f "$work/agent/libexec/proviso-runner"
 agent_start --refresh 0 || fail "the agent does not start again"
 wait_for 10 outcome_is interrupted || fail "no outcome after the runner died: $(cat "$work/out")"
-pkill -KILL -u "pva-wo$suffix" -x -f '/bin/sleep 617' || true
+end_forever
 end_self
 
 # The runner alone dies.
@@ -77,7 +82,7 @@ wait_for 10 running '/bin/sleep 617' || fail "the command does not start"
 pkill -KILL -f "$work/agent/libexec/proviso-runner"
 end_self
 expect_text "not seen"
-pkill -KILL -u "pva-wo$suffix" -x -f '/bin/sleep 617' || true
+end_forever
 
 # The front end dies: before the start that cancels, after it nothing changes.
 start_self "$alice" run sleeper
