@@ -81,8 +81,8 @@ static int format_file(struct formatted *file)
                      rc == PV_E_NOMEM ? "out of memory" : "internal error: its form does not say the same");
         return -1;
     }
-    file->changed =
-        file->text && (file->len != file->source->len || memcmp(file->text, file->source->text, file->len) != 0);
+    file->changed = file->text && file->source &&
+                    (file->len != file->source->len || memcmp(file->text, file->source->text, file->len) != 0);
     return 0;
 }
 
