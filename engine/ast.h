@@ -12,7 +12,7 @@
  * - A file with errors still has a tree: statements without errors of their own. Names in it may be text "?" where one
  *   was missing. Nothing may be compiled from it.
  *
- * Fields named `sema` belong to the semantic analysis: NULL here. */
+ * Fields named `sema`, `ir` and `stands` belong to the semantic analysis: NULL here. */
 #ifndef PROVISO_ENGINE_AST_H
 #define PROVISO_ENGINE_AST_H
 
@@ -136,6 +136,8 @@ struct pv_ast_expr {
         struct pv_text pattern;
     };
     void *sema;
+    struct pv_ir_expr *ir;            /* what a checked truth value became; NULL for an operand */
+    const struct pv_ast_decl *stands; /* NAME of a condition, checked: its declaration */
 };
 
 /* ---- Subjects and source expressions ---- */

@@ -11,6 +11,8 @@
 #include "engine/source.h" /* struct pv_span */
 #include "runtime/proviso.h"
 
+struct pv_ast_expr; /* ast.h */
+
 struct pv_ir_str {
     const char *ptr;
     uint32_t len;
@@ -161,6 +163,7 @@ struct pv_ir_clause {
     struct pv_ir_expr *expr;
     struct pv_ir_str text; /* canonical text: `when transaction.removes == 0` */
     struct pv_span span;
+    const struct pv_ast_expr *written; /* what stands behind `when` or `unless`; NULL for other clauses (written.h) */
 };
 struct pv_ir_annotation {
     struct pv_ir_str name, value;

@@ -523,6 +523,8 @@ static struct pv_ir_expr *use_condition(struct pv_sema *sema, struct pv_flow *fl
             return NULL;
     *yes = condition->yes;
     *no = condition->no;
+    expr->stands = named->decl;
+    expr->ir = condition->expr;
     return condition->expr;
 }
 
@@ -631,6 +633,7 @@ static struct pv_ir_expr *check(struct pv_sema *sema, struct pv_flow *flow, stru
 {
     *yes = *no = &pv_no_slots;
     struct pv_ir_expr *result = check_kind(sema, flow, expr, yes, no);
+    expr->ir = result;
     return result ? result : poison(flow);
 }
 

@@ -291,6 +291,7 @@ static bool add_expr(struct pv_sema *sema, struct pv_ast_clause *clause, struct 
     if (unless)
         expr = pv_ir_negate(sema, expr, clause->span);
     add_clause(sema, out, unless ? PV_C_UNLESS : PV_C_WHEN, expr, pv_text_clause(sema, clause), clause->span);
+    out->clauses[out->n_clauses - 1].written = clause->expr;
     return true;
 }
 

@@ -420,13 +420,23 @@ const char *pv_rule_id(const struct pv_bundle *bundle, uint32_t rule, char *buff
     return buffer;
 }
 
+static int wall_time(const struct pv_zone *zone, int64_t days, int32_t second_of_day, int64_t *seconds)
+{
+    if (days < PV_MIN_TIME / 86400 || days > PV_MAX_TIME / 86400 || second_of_day < 0 || second_of_day >= 86400)
+        return PV_E_LIMIT;
+    *seconds = pv_zone_instant(zone, days, second_of_day);
+    return 0;
+}
+
+int pv_bundle_zone_time(const struct pv_bundle *bundle, uint32_t zone, int64_t days, int32_t second_of_day,
+                        int64_t *seconds)
+{
+    *seconds = 0;
+    return zone < bundle->n_zones ? wall_time(bundle->zones_ready[zone], days, second_of_day, seconds) : PV_E_INVAL;
+}
+
 int pv_bundle_local_time(const struct pv_bundle *bundle, int64_t days, int32_t second_of_day, int64_t *seconds)
 {
     *seconds = 0;
-    if (!bundle->host_zone)
-        return PV_E_ZONE;
-    if (days < PV_MIN_TIME / 86400 || days > PV_MAX_TIME / 86400 || second_of_day < 0 || second_of_day >= 86400)
-        return PV_E_LIMIT;
-    *seconds = pv_zone_instant(bundle->host_zone, days, second_of_day);
-    return 0;
+    return bundle->host_zone ? wall_time(bundle->host_zone, days, second_of_day, seconds) : PV_E_ZONE;
 }

@@ -179,6 +179,9 @@ PV_API void pv_request_free(struct pv_request *request);
 PV_API void pv_request_reset(struct pv_request *request);
 PV_API const struct pv_bundle *pv_request_bundle(const struct pv_request *request);
 
+/* Makes a request what another one of the same bundle is; strings are borrowed from where that one has them. */
+PV_API void pv_request_copy(struct pv_request *request, const struct pv_request *from);
+
 /* Each sets one slot; PV_E_TYPE where the slot is of another type, PV_E_LIMIT over PV_MAX_*, PV_E_INVAL for a bad slot.
  */
 PV_API int pv_request_set_bool(struct pv_request *request, int slot, bool value);
@@ -202,6 +205,10 @@ PV_API int pv_request_set_time(struct pv_request *request, int64_t seconds);
  * the change). Year, month 1.., day 1.., second of the day. */
 PV_API int pv_bundle_local_time(const struct pv_bundle *bundle, int64_t days, int32_t second_of_day, int64_t *seconds);
 
+/* The same in the zone of a row of ZONES. */
+PV_API int pv_bundle_zone_time(const struct pv_bundle *bundle, uint32_t zone, int64_t days, int32_t second_of_day,
+                               int64_t *seconds);
+
 enum pv_state { PV_ABSENT, PV_PRESENT, PV_NOT_KNOWN };
 struct pv_value {
     enum pv_state state;
@@ -213,6 +220,8 @@ struct pv_value {
 };
 PV_API const struct pv_value *pv_request_value(const struct pv_request *request, int slot);
 PV_API int64_t pv_request_time(const struct pv_request *request);
+/* Whether the request's time is inside a window (index in WINDOWS). */
+PV_API bool pv_request_in_window(const struct pv_request *request, uint32_t window);
 
 /* Whether the request has all that its command needs and that rules for it read, arguments are inside their sets, and
  * nothing is given that the command does not use. 0, or PV_E_MISSING, PV_E_TYPE, PV_E_UNKNOWN with the sentence.

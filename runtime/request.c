@@ -38,6 +38,15 @@ void pv_request_free(struct pv_request *request)
     free(request);
 }
 
+void pv_request_copy(struct pv_request *request, const struct pv_request *from)
+{
+    const struct pv_bundle *b = from->bundle;
+    struct pv_local *local = request->local;
+    memcpy(local, from->local, b->n_zones * sizeof(*local));
+    memcpy(request, from, sizeof(*request) + b->n_attrs * sizeof(*request->slots));
+    request->local = local;
+}
+
 const struct pv_bundle *pv_request_bundle(const struct pv_request *request)
 {
     return request->bundle;
@@ -364,6 +373,11 @@ const struct pv_value *pv_request_value(const struct pv_request *request, int sl
 int64_t pv_request_time(const struct pv_request *request)
 {
     return request->time;
+}
+
+bool pv_request_in_window(const struct pv_request *request, uint32_t window)
+{
+    return window < request->bundle->n_windows && pv_window_holds(request->bundle, request->local, window);
 }
 
 /* ---- Completeness ---- */

@@ -12,6 +12,7 @@
 
 #include "agentd/minisign.h"
 #include "engine/compile.h"
+#include "engine/coverage.h"
 #include "engine/engine.h"
 #include "engine/format.h"
 #include "runtime/bundle.h"
@@ -161,15 +162,46 @@ const char *pv_cli_rule_effect(const struct pvb_rule *rule); /* "allow", "deny",
 
 /* ---- json_decision.c ---- */
 
-/* Decides, and gives the decision in the form of the documented schema; with `explain`, the reasoning beside it.
- * NULL without memory. */
-json_t *pv_cli_decision_json(const struct pv_cli_request *request, bool explain, enum pv_effect *effect);
+/* Decides, and gives the decision in the form of the documented schema; where `explain` is a policy, the reasoning
+ * beside it. NULL without memory. */
+json_t *pv_cli_decision_json(const struct pv_cli_request *request, const struct pv_cli_policy *explain,
+                             enum pv_effect *effect);
 json_t *pv_cli_rule_json(const struct pv_bundle *bundle, uint32_t rule);
 
 /* ---- fix.c ---- */
 
 /* Applies the certain fixes of a file's own diagnostics, and tells how many. 0, or -1 and said. */
 int pv_cli_fix(const char *path, struct pv_cli_policy_options *options);
+
+/* ---- values.c ---- */
+
+/* The slots that a clause reads, by its code, each once; at most `capacity`. Returns how many. */
+uint32_t pv_cli_clause_reads(const struct pv_bundle *bundle, uint32_t clause, uint16_t *slots, uint32_t capacity);
+const char *pv_cli_slot_path(const struct pv_bundle *bundle, uint32_t slot);
+void pv_cli_put_value(FILE *out, const struct pv_value *value);
+json_t *pv_cli_value_json(const struct pv_value *value); /* null where it is not present */
+/* [{"path": "user.name", "value": "alice", "text": "user.name is \"alice\""}, ...] */
+json_t *pv_cli_values_json(const struct pv_request *request, const uint16_t *slots, uint32_t n);
+/* Closes a stream of open_memstream() and gives what was written; NULL without memory. */
+json_t *pv_cli_memory_text(FILE **out, char **text, size_t *len);
+
+/* ---- changes.c ---- */
+
+/* What would turn a denial into an allow: {"found": [...], "exhausted": false}. NULL without memory. */
+json_t *pv_cli_changes(const struct pv_request *request, const struct pv_decision *decision, bool direct_too);
+
+/* ---- explanation.c, explanation_text.c ---- */
+
+/* The text of a span on one line, without comments. */
+json_t *pv_cli_source_text(const struct pv_cli_policy *policy, struct pv_span span);
+/* Why an operation is decided so, in the form of the documented schema. `direct_too` as it was decided. NULL without
+ * memory. */
+json_t *pv_cli_explanation(const struct pv_cli_policy *policy, const struct pv_request *request,
+                           const struct pv_decision *decision, bool direct_too);
+/* Its rules that decided; at most so many of the nearest others, and what would change a denial. `before` begins each
+ * line. */
+void pv_cli_explanation_matching(FILE *out, json_t *explanation, const char *before);
+void pv_cli_explanation_others(FILE *out, json_t *explanation, const char *before, size_t most);
 
 /* ---- json_diag.c ---- */
 
@@ -183,13 +215,29 @@ json_t *pv_cli_sarif(json_t *files);
 
 /* ---- test_run.c, test_output.c ---- */
 
-/* Runs one test; an array of {"line": N, "text": "..."}, empty where it passed. NULL without memory. */
-json_t *pv_cli_run_test(const struct pv_cli_policy *policy, const struct pv_ir_test *test);
+/* Runs one test; an array of {"line": N, "text": "...", "explanations": [...]}, empty where it passed. What it has seen
+ * is added to `coverage`, which may be NULL. NULL without memory. */
+json_t *pv_cli_run_test(const struct pv_cli_policy *policy, const struct pv_ir_test *test,
+                        struct pv_coverage *coverage);
 
 enum pv_cli_test_format { PV_CLI_TEST_TEXT, PV_CLI_TEST_TAP, PV_CLI_TEST_JUNIT, PV_CLI_TEST_JSON };
 int pv_cli_test_format(const char *name, enum pv_cli_test_format *format); /* 0 or -1 */
 /* Prints the results, an object of schema proviso/test/1. */
 void pv_cli_test_print(json_t *output, enum pv_cli_test_format format);
+
+/* ---- coverage.c ---- */
+
+/* Coverage of several policies, folded together. Zeroed at first. */
+struct pv_cli_coverage {
+    json_t *files;
+    bool failed; /* no memory */
+};
+void pv_cli_coverage_fold(struct pv_cli_coverage *all, const struct pv_cli_policy *policy,
+                          const struct pv_coverage *coverage);
+/* The report, an object of schema proviso/coverage/1, and the end of *all. NULL without memory. */
+json_t *pv_cli_coverage_json(struct pv_cli_coverage *all);
+void pv_cli_coverage_text(FILE *out, json_t *report, const char *before); /* `before` begins each line */
+void pv_cli_coverage_lcov(FILE *out, json_t *report);
 
 /* ---- passphrase.c ---- */
 

@@ -20,7 +20,8 @@ struct arguments {
 static const struct argp_option option_rows[] = {
     {"request", OPTION_REQUEST, "FILE", 0, "Decide on the request in FILE (`-' is standard input)", 0},
     {"requests", OPTION_REQUESTS, "FILE", 0, "Decide on each line of FILE (`-' is standard input)", 0},
-    {"explain", OPTION_EXPLAIN, NULL, 0, "Add the reasoning: matching rules, and the nearest others", 0},
+    {"explain", OPTION_EXPLAIN, NULL, 0,
+     "Add the reasoning: matching rules, the nearest others, and what would change a denial", 0},
     {0},
 };
 
@@ -55,7 +56,7 @@ static int exit_of(enum pv_effect effect)
     return effect == PV_ALLOW ? 0 : effect == PV_DENY ? 1 : PV_CLI_DIRECT;
 }
 
-static int eval_one(const struct pv_bundle *bundle, const char *path, bool explain)
+static int eval_one(const struct pv_cli_policy *policy, const char *path, bool explain)
 {
     struct pv_cli_request request;
     struct pv_error error;
@@ -64,11 +65,11 @@ static int eval_one(const struct pv_bundle *bundle, const char *path, bool expla
     if (pv_cli_read(path, PV_CLI_MAX_REQUEST, &text, &len) < 0)
         return PV_CLI_ERROR;
     int code = PV_CLI_ERROR;
-    if (pv_cli_request_read(&request, bundle, text, len, &error) < 0) {
+    if (pv_cli_request_read(&request, policy->bundle, text, len, &error) < 0) {
         pv_cli_error("%s: %s", strcmp(path, "-") == 0 ? "standard input" : path, error.text);
     } else {
         enum pv_effect effect;
-        if (pv_cli_print_json(stdout, pv_cli_decision_json(&request, explain, &effect)))
+        if (pv_cli_print_json(stdout, pv_cli_decision_json(&request, explain ? policy : NULL, &effect)))
             code = exit_of(effect);
         pv_cli_request_free(&request);
     }
@@ -85,7 +86,7 @@ static bool put_error(const char *text, json_int_t line)
 }
 
 /* One line's decision, or its error in the same place. False where it is an error. */
-static bool eval_line(const struct pv_bundle *bundle, const char *line, size_t len, json_int_t number, bool explain,
+static bool eval_line(const struct pv_cli_policy *policy, const char *line, size_t len, json_int_t number, bool explain,
                       bool *output_failed)
 {
     struct pv_cli_request request;
@@ -94,9 +95,9 @@ static bool eval_line(const struct pv_bundle *bundle, const char *line, size_t l
     bool good = false;
     if (strspn(line, " \t\r") == len) {
         snprintf(error.text, sizeof(error.text), "the line is blank");
-    } else if (pv_cli_request_read(&request, bundle, line, len, &error) == 0) {
+    } else if (pv_cli_request_read(&request, policy->bundle, line, len, &error) == 0) {
         enum pv_effect effect;
-        output = pv_cli_decision_json(&request, explain, &effect);
+        output = pv_cli_decision_json(&request, explain ? policy : NULL, &effect);
         good = output != NULL;
         if (!good)
             snprintf(error.text, sizeof(error.text), "out of memory");
@@ -132,7 +133,7 @@ static bool read_line(FILE *in, char **line, size_t *capacity, size_t *len, bool
     return c != EOF || (*len > 0 && !ferror(in));
 }
 
-static int eval_lines(const struct pv_bundle *bundle, const char *path, bool explain)
+static int eval_lines(const struct pv_cli_policy *policy, const char *path, bool explain)
 {
     bool standard_input = strcmp(path, "-") == 0;
     FILE *in = standard_input ? stdin : fopen(path, "re");
@@ -150,7 +151,7 @@ static int eval_lines(const struct pv_bundle *bundle, const char *path, bool exp
         if (too_long) {
             output_failed = !put_error("the line is longer than 64 MiB", number);
             code = PV_CLI_ERROR;
-        } else if (!eval_line(bundle, len ? line : "", len, number, explain, &output_failed)) {
+        } else if (!eval_line(policy, len ? line : "", len, number, explain, &output_failed)) {
             code = PV_CLI_ERROR;
         }
         if (live)
@@ -183,8 +184,8 @@ int pv_cli_eval(int argc, char **argv)
     int code = PV_CLI_ERROR;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) == 0 &&
         pv_cli_policy_open(&policy, arguments.policy, &arguments.policy_options, false) == 0) {
-        code = arguments.request ? eval_one(policy.bundle, arguments.request, arguments.explain)
-                                 : eval_lines(policy.bundle, arguments.requests, arguments.explain);
+        code = arguments.request ? eval_one(&policy, arguments.request, arguments.explain)
+                                 : eval_lines(&policy, arguments.requests, arguments.explain);
         pv_cli_policy_close(&policy);
     }
     pv_cli_policy_options_free(&arguments.policy_options);

@@ -5,8 +5,6 @@
 
 #include "engine/cli/cli.h"
 
-#define NEAREST 5
-
 enum { OPTION_REQUEST = 0x200, OPTION_JSON };
 
 struct arguments {
@@ -48,49 +46,6 @@ static void put_string(const struct pv_bundle *bundle, uint32_t string)
     pv_cli_put(stdout, text, len);
 }
 
-/* `allow dev-tools (workstations.policy:33)`; the place alone names a rule without an id. */
-static void put_rule(const struct pv_bundle *bundle, uint32_t rule)
-{
-    char buffer[4200];
-    uint32_t line;
-    size_t len;
-    const struct pvb_rule *row = (const struct pvb_rule *)pv_bundle_section(bundle, PVB_RULES, NULL) + rule;
-    const char *id = pv_rule_id(bundle, rule, buffer, sizeof(buffer));
-    const char *file = pv_rule_file(bundle, rule, &line, &len);
-    printf("  %s ", pv_cli_rule_effect(row));
-    pv_cli_put(stdout, id, strlen(id));
-    if (row->id && line) {
-        printf(" (");
-        pv_cli_put(stdout, file, len);
-        printf(":%u)", line);
-    }
-    putchar('\n');
-}
-
-static void put_clauses(const struct pv_request *request, uint32_t rule)
-{
-    const struct pv_bundle *bundle = pv_request_bundle(request);
-    const struct pvb_rule *row = (const struct pvb_rule *)pv_bundle_section(bundle, PVB_RULES, NULL) + rule;
-    const struct pvb_clause *clauses = pv_bundle_section(bundle, PVB_CLAUSES, NULL);
-    for (uint32_t c = row->first_clause; c < row->first_clause + row->n_clauses; c++) {
-        static const char *const marks[] = {[PV_FALSE] = "no ", [PV_UNKNOWN] = "?  ", [PV_TRUE] = "yes"};
-        printf("      %s  ", marks[pv_clause_truth(request, c)]);
-        put_string(bundle, clauses[c].text);
-        putchar('\n');
-    }
-}
-
-static void put_because(const struct pv_bundle *bundle, uint32_t rule)
-{
-    const struct pvb_rule *row = (const struct pvb_rule *)pv_bundle_section(bundle, PVB_RULES, NULL) + rule;
-    const uint32_t *texts = pv_bundle_section(bundle, PVB_TEXTS, NULL);
-    for (uint32_t t = 0; t < row->n_because; t++) {
-        printf("      because: ");
-        put_string(bundle, texts[row->first_because + t]);
-        putchar('\n');
-    }
-}
-
 static void put_duties(const struct pv_bundle *bundle, const struct pv_decision *decision)
 {
     static const char *const names[] = {
@@ -127,58 +82,48 @@ static void put_value(const struct pv_request *request, int slot, const char *be
     pv_cli_put(stdout, value->string.ptr, value->string.len);
 }
 
-static void put_decision(const struct pv_request *request, const struct pv_decision *decision)
+/* 0, or PV_E_NOMEM. */
+static int put_decision(const struct pv_cli_policy *policy, const struct pv_request *request,
+                        const struct pv_decision *decision, bool direct_too)
 {
-    const struct pv_bundle *bundle = pv_request_bundle(request);
+    json_t *explanation = pv_cli_explanation(policy, request, decision, direct_too);
+    if (!explanation)
+        return PV_E_NOMEM;
     printf("%s:", pv_cli_effect_name(decision->effect));
     put_value(request, PV_A_COMMAND, " ");
     put_value(request, PV_A_PACKAGE_NAME, " ");
     put_value(request, PV_A_SOURCE_NAME, " from ");
     put_value(request, PV_A_USER_NAME, ", for ");
-    putchar('\n');
-    if (decision->is_default)
-        printf("\nno rule allows it\n");
-    else
-        printf("\ndecided by\n");
+    printf(decision->is_default ? "\n\nno rule allows it\n" : "\n\ndecided by\n");
     if (decision->account_conflict)
         printf("  deny builtin:account-conflict\n      because: rules that match require different accounts\n");
-    for (uint32_t i = 0; i < decision->n_rules; i++) {
-        put_rule(bundle, decision->rules[i]);
-        put_clauses(request, decision->rules[i]);
-        put_because(bundle, decision->rules[i]);
-    }
-    put_duties(bundle, decision);
-    uint32_t nearest[NEAREST];
-    size_t n = pv_cli_nearest_rules(request, nearest, NEAREST);
-    if (n)
-        printf("\nnearest rules that do not match\n");
-    for (size_t i = 0; i < n; i++) {
-        put_rule(bundle, nearest[i]);
-        put_clauses(request, nearest[i]);
-    }
+    pv_cli_explanation_matching(stdout, explanation, "");
+    put_duties(policy->bundle, decision);
+    pv_cli_explanation_others(stdout, explanation, "", 5);
+    json_decref(explanation);
+    return 0;
 }
 
 static int put_operation(void *context, const struct pv_request *operation, const struct pv_decision *decision)
 {
-    (void)context;
-    put_decision(operation, decision);
+    int rc = put_decision(context, operation, decision, decision->effect == PV_DIRECT);
     putchar('\n');
-    return 0;
+    return rc;
 }
 
 /* 0, or PV_E_NOMEM. */
-static int explain(const struct pv_cli_request *request)
+static int explain(const struct pv_cli_policy *policy, const struct pv_cli_request *request)
 {
     struct pv_decision *joined;
-    int rc = pv_cli_decide(&joined, request, put_operation, NULL);
+    int rc = pv_cli_decide(&joined, request, put_operation, (void *)(uintptr_t)policy);
     if (rc < 0)
         return rc;
     if (request->several)
         printf("%s: the %zu operations together\n", pv_cli_effect_name(joined->effect), request->n_operations);
     else
-        put_decision(request->operations[0], joined);
+        rc = put_decision(policy, request->operations[0], joined, true);
     pv_decision_free(joined);
-    return 0;
+    return rc;
 }
 
 /* What a diagnostic means: `explain PV0102`. */
@@ -197,7 +142,7 @@ static int explain_code(const char *text, bool json)
     return pv_cli_finish(pv_cli_print_json(stdout, output) ? PV_CLI_GOOD : PV_CLI_ERROR);
 }
 
-static int run(const struct pv_bundle *bundle, const struct arguments *arguments)
+static int run(const struct pv_cli_policy *policy, const struct arguments *arguments)
 {
     struct pv_cli_request request;
     struct pv_error error;
@@ -206,13 +151,13 @@ static int run(const struct pv_bundle *bundle, const struct arguments *arguments
     int code = PV_CLI_ERROR;
     if (pv_cli_read(arguments->request, PV_CLI_MAX_REQUEST, &text, &len) < 0)
         return PV_CLI_ERROR;
-    if (pv_cli_request_read(&request, bundle, text, len, &error) < 0) {
+    if (pv_cli_request_read(&request, policy->bundle, text, len, &error) < 0) {
         pv_cli_error("%s: %s", arguments->request, error.text);
     } else {
         enum pv_effect effect;
         if (!arguments->json)
-            code = explain(&request) < 0 ? pv_cli_error("out of memory") : PV_CLI_GOOD;
-        else if (pv_cli_print_json(stdout, pv_cli_decision_json(&request, true, &effect)))
+            code = explain(policy, &request) < 0 ? pv_cli_error("out of memory") : PV_CLI_GOOD;
+        else if (pv_cli_print_json(stdout, pv_cli_decision_json(&request, policy, &effect)))
             code = PV_CLI_GOOD;
         pv_cli_request_free(&request);
     }
@@ -241,7 +186,7 @@ int pv_cli_explain(int argc, char **argv)
     if (!arguments.request) {
         code = explain_code(arguments.policy, arguments.json);
     } else if (pv_cli_policy_open(&policy, arguments.policy, &arguments.policy_options, false) == 0) {
-        code = run(policy.bundle, &arguments);
+        code = run(&policy, &arguments);
         pv_cli_policy_close(&policy);
     }
     pv_cli_policy_options_free(&arguments.policy_options);

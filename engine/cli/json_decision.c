@@ -3,9 +3,6 @@
 
 #include "engine/cli/cli.h"
 
-/* Rules that `explain` adds beside those that decided. */
-#define NEAREST 8
-
 static json_t *text_json(const struct pv_bundle *bundle, uint32_t string)
 {
     size_t len;
@@ -87,39 +84,11 @@ static int fill(json_t *object, const struct pv_decision *decision, const struct
            json_object_set_new(object, "obligations", obligations_json(decision, bundle));
 }
 
-/* ---- The reasoning ---- */
-
-static json_t *reasoning_of_rule(const struct pv_request *request, uint32_t rule)
-{
-    const struct pv_bundle *bundle = pv_request_bundle(request);
-    const struct pvb_rule *row = (const struct pvb_rule *)pv_bundle_section(bundle, PVB_RULES, NULL) + rule;
-    const struct pvb_clause *rows = pv_bundle_section(bundle, PVB_CLAUSES, NULL);
-    json_t *object = pv_cli_rule_json(bundle, rule), *clauses = json_array();
-    json_object_set_new(object, "matches", json_string(pv_cli_truth_name(pv_rule_truth(request, rule))));
-    for (uint32_t c = row->first_clause; clauses && c < row->first_clause + row->n_clauses; c++)
-        clauses = append(clauses, json_pack("{s:o, s:s}", "text", text_json(bundle, rows[c].text), "holds",
-                                            pv_cli_truth_name(pv_clause_truth(request, c))));
-    if (json_object_set_new(object, "clauses", clauses) == 0)
-        return object;
-    json_decref(object);
-    return NULL;
-}
-
-static json_t *reasoning(const struct pv_request *request, const struct pv_decision *decision)
-{
-    uint32_t nearest[NEAREST];
-    json_t *matching = json_array(), *near = json_array();
-    for (uint32_t i = 0; matching && i < decision->n_rules; i++)
-        matching = append(matching, reasoning_of_rule(request, decision->rules[i]));
-    size_t n = pv_cli_nearest_rules(request, nearest, NEAREST);
-    for (size_t i = 0; near && i < n; i++)
-        near = append(near, reasoning_of_rule(request, nearest[i]));
-    return json_pack("{s:o, s:o}", "matching", matching, "nearest", near);
-}
+/* ---- With the reasoning ---- */
 
 struct output {
     json_t *operations;
-    bool explain;
+    const struct pv_cli_policy *explain;
 };
 
 static int add_operation(void *context, const struct pv_request *operation, const struct pv_decision *decision)
@@ -128,11 +97,13 @@ static int add_operation(void *context, const struct pv_request *operation, cons
     json_t *one = json_object();
     int failed = fill(one, decision, pv_request_bundle(operation));
     if (output->explain)
-        failed = failed || json_object_set_new(one, "explanation", reasoning(operation, decision));
+        failed = failed || json_object_set_new(one, "explanation",
+                                               pv_cli_explanation(output->explain, operation, decision, false));
     return json_array_append_new(output->operations, one) || failed ? PV_E_NOMEM : 0;
 }
 
-json_t *pv_cli_decision_json(const struct pv_cli_request *request, bool explain, enum pv_effect *effect)
+json_t *pv_cli_decision_json(const struct pv_cli_request *request, const struct pv_cli_policy *explain,
+                             enum pv_effect *effect)
 {
     struct output output = {.operations = request->several ? json_array() : NULL, .explain = explain};
     struct pv_decision *joined;
@@ -146,7 +117,9 @@ json_t *pv_cli_decision_json(const struct pv_cli_request *request, bool explain,
     if (request->several)
         failed = json_object_set_new(object, "operations", output.operations) || failed;
     else if (explain)
-        failed = json_object_set_new(object, "explanation", reasoning(request->operations[0], joined)) || failed;
+        failed = json_object_set_new(object, "explanation",
+                                     pv_cli_explanation(explain, request->operations[0], joined, true)) ||
+                 failed;
     *effect = joined->effect;
     pv_decision_free(joined);
     if (!failed)

@@ -1,5 +1,6 @@
 /* The results of tests in the formats that people and CI systems read. The value printed is the schema
  * `proviso/test/1`: files with tests with failures, and with diagnostics where a file has errors. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/cli/cli.h"
@@ -35,6 +36,29 @@ static void put(const char *text)
     pv_cli_put(stdout, text, strlen(text));
 }
 
+/* What was decided in place of what a failing expectation expects, and why. */
+static void put_explanations(FILE *out, json_t *failure, const char *before)
+{
+    static const struct {
+        const char *key, *before;
+    } parts[] = {{"decision", ""}, {"command", ": "}, {"package", " "}, {"source", " from "}};
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(failure, "explanations"), i, row)
+    {
+        fprintf(out, "%s", before);
+        for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
+            if (!json_is_string(json_object_get(row, parts[k].key)))
+                continue;
+            fputs(parts[k].before, out);
+            pv_cli_put(out, text_of(row, parts[k].key), strlen(text_of(row, parts[k].key)));
+        }
+        fputc('\n', out);
+        pv_cli_explanation_matching(out, json_object_get(row, "explanation"), before);
+        pv_cli_explanation_others(out, json_object_get(row, "explanation"), before, 2);
+    }
+}
+
 static bool is_broken(json_t *file)
 {
     return json_array_size(json_object_get(file, "diagnostics")) > 0;
@@ -59,6 +83,7 @@ static void put_text(json_t *output)
                 printf("\": ");
                 put(text_of(failure, "text"));
                 putchar('\n');
+                put_explanations(stdout, failure, "    ");
             }
         }
     }
@@ -108,6 +133,7 @@ static void put_tap(json_t *output)
                 printf("# line %lld: ", number_of(failure, "line"));
                 put(text_of(failure, "text"));
                 putchar('\n');
+                put_explanations(stdout, failure, "#   ");
             }
         }
     }
@@ -116,12 +142,19 @@ static void put_tap(json_t *output)
 
 /* ---- JUnit ---- */
 
+/* Text in content or an attribute. XML has no room for U+FFFE and U+FFFF; control characters are escaped already. */
 static void put_xml(const char *text)
 {
     while (*text) {
-        size_t plain = strcspn(text, "&<>\"");
+        size_t plain = strcspn(text, "&<>\"\xef");
         pv_cli_put(stdout, text, plain);
         text += plain;
+        if (*text == '\xef') {
+            bool none = text[1] == '\xbf' && (text[2] == '\xbe' || text[2] == '\xbf');
+            fwrite(none ? "\xef\xbf\xbd" : text, 1, 3, stdout);
+            text += 3;
+            continue;
+        }
         switch (*text) {
         case '&': fputs("&amp;", stdout); break;
         case '<': fputs("&lt;", stdout); break;
@@ -155,6 +188,24 @@ static void put_junit_error(json_t *file)
     printf("    </testcase>\n");
 }
 
+/* The explanation as the failure's text, line by line. */
+static void put_junit_explanations(json_t *failure)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (out) {
+        put_explanations(out, failure, "");
+        fclose(out);
+    }
+    for (char *rest = text, *line; rest && (line = strsep(&rest, "\n"));) {
+        put_xml(line);
+        if (rest)
+            putchar('\n');
+    }
+    free(text);
+}
+
 static void put_junit_test(json_t *file, json_t *test)
 {
     size_t i;
@@ -174,7 +225,12 @@ static void put_junit_test(json_t *file, json_t *test)
         printf("%sline %lld: ", i ? "; " : "", number_of(failure, "line"));
         put_xml(text_of(failure, "text"));
     }
-    printf("\"/>\n    </testcase>\n");
+    printf("\">");
+    json_array_foreach(json_object_get(test, "failures"), i, failure)
+    {
+        put_junit_explanations(failure);
+    }
+    printf("</failure>\n    </testcase>\n");
 }
 
 static void put_junit(json_t *output)
@@ -208,10 +264,23 @@ static void put_junit(json_t *output)
 
 void pv_cli_test_print(json_t *output, enum pv_cli_test_format format)
 {
+    json_t *coverage = json_object_get(output, "coverage");
     switch (format) {
-    case PV_CLI_TEST_TEXT: put_text(output); break;
-    case PV_CLI_TEST_TAP: put_tap(output); break;
-    case PV_CLI_TEST_JUNIT: put_junit(output); break;
+    case PV_CLI_TEST_TEXT:
+        put_text(output);
+        if (coverage)
+            pv_cli_coverage_text(stdout, coverage, "");
+        break;
+    case PV_CLI_TEST_TAP:
+        put_tap(output);
+        if (coverage)
+            pv_cli_coverage_text(stdout, coverage, "# ");
+        break;
+    case PV_CLI_TEST_JUNIT:
+        put_junit(output);
+        if (coverage) /* the schema has no room for it */
+            pv_cli_coverage_text(stderr, coverage, "");
+        break;
     case PV_CLI_TEST_JSON: pv_cli_print_json(stdout, json_incref(output)); break;
     }
 }

@@ -7,8 +7,9 @@
 
 /* What went wrong with one test, sentence by sentence. */
 struct failures {
-    json_t *rows; /* {"line": N, "text": "..."} */
+    json_t *rows; /* {"line": N, "text": "...", "explanations": [...]} */
     uint32_t line;
+    struct pv_coverage *coverage; /* or NULL */
 };
 
 static void fail(struct failures *failures, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -248,6 +249,49 @@ static void compare(struct failures *failures, const struct pv_bundle *bundle, c
             fail(failures, "the decision does not say \"%.*s\"", (int)expect->because[i].len, expect->because[i].ptr);
 }
 
+/* ---- Why it was decided so ---- */
+
+struct explaining {
+    const struct pv_cli_policy *policy;
+    json_t *rows;
+    bool single; /* one operation: direct rules were asked for it */
+};
+
+static json_t *text_json(const struct pv_request *request, int slot)
+{
+    return pv_cli_value_json(pv_request_value(request, slot));
+}
+
+/* {"decision": "deny", "command": "install", "package": "vlc", "source": "internal", "explanation": {...}} */
+static int explain_operation(void *context, const struct pv_request *operation, const struct pv_decision *decision)
+{
+    struct explaining *explaining = context;
+    json_t *row = json_pack("{s:s, s:o, s:o, s:o, s:o}", "decision", pv_cli_effect_name(decision->effect), "command",
+                            text_json(operation, PV_A_COMMAND), "package", text_json(operation, PV_A_PACKAGE_NAME),
+                            "source", text_json(operation, PV_A_SOURCE_NAME), "explanation",
+                            pv_cli_explanation(explaining->policy, operation, decision, explaining->single));
+    return json_array_append_new(explaining->rows, row) == 0 ? 0 : PV_E_NOMEM;
+}
+
+/* Puts the explanation beside the first sentence about an expectation. */
+static int explain_failure(struct failures *failures, size_t first, const struct pv_cli_policy *policy,
+                           const struct pv_cli_request *request, const struct pv_decision *decision)
+{
+    struct explaining explaining = {policy, json_array(), !request->several};
+    struct pv_decision *again = NULL;
+    int rc = explaining.rows ? 0 : PV_E_NOMEM;
+    if (rc == 0 && request->several)
+        rc = pv_cli_decide(&again, request, explain_operation, &explaining);
+    else if (rc == 0)
+        rc = explain_operation(&explaining, request->operations[0], decision);
+    pv_decision_free(again);
+    if (json_object_set_new(json_array_get(failures->rows, first), "explanations", explaining.rows) != 0)
+        rc = PV_E_NOMEM;
+    return rc;
+}
+
+/* ---- One expectation ---- */
+
 /* The two programs of a bundle agree, or the compiler is wrong. */
 static bool agrees(const struct pv_request *request, const struct pv_decision *decision, bool direct_too)
 {
@@ -261,6 +305,19 @@ static int check_operation(void *context, const struct pv_request *operation, co
     return 0;
 }
 
+/* Direct rules are asked once, for what was asked for; where none decides, the others are for each operation. */
+static void cover(struct pv_coverage *coverage, const struct pv_cli_request *request,
+                  const struct pv_decision *decision)
+{
+    bool direct = decision->effect == PV_DIRECT;
+    pv_coverage_decided(coverage, decision);
+    if (request->several)
+        pv_coverage_add(coverage, request->asked, PV_COVER_DIRECT);
+    for (size_t i = 0; i < request->n_operations && !(direct && request->several); i++)
+        pv_coverage_add(coverage, request->operations[i],
+                        (request->several ? 0 : PV_COVER_DIRECT) | (direct ? 0 : PV_COVER_OTHERS));
+}
+
 static void run_expect(struct failures *failures, const struct pv_cli_policy *policy, const struct pv_ir_test *test,
                        const struct pv_ir_expect *expect)
 {
@@ -268,6 +325,7 @@ static void run_expect(struct failures *failures, const struct pv_cli_policy *po
     struct pv_decision *decision;
     struct pv_error error = {0};
     bool agree = true;
+    size_t before = json_array_size(failures->rows);
     failures->line = pv_sources_place(&policy->made.program->sources, expect->span.file, expect->span.start).line;
     if (make_requests(&request, policy, test, expect, &error) < 0) {
         fail(failures, "%s", error.text);
@@ -275,16 +333,21 @@ static void run_expect(struct failures *failures, const struct pv_cli_policy *po
         fail(failures, "out of memory");
     } else {
         compare(failures, policy->bundle, decision, expect);
+        if (json_array_size(failures->rows) > before &&
+            explain_failure(failures, before, policy, &request, decision) < 0)
+            fail(failures, "out of memory");
         if (!agree || (!request.several && !agrees(request.operations[0], decision, true)))
             fail(failures, "internal error: the verdict and the attribution differ");
+        if (failures->coverage)
+            cover(failures->coverage, &request, decision);
         pv_decision_free(decision);
     }
     pv_cli_request_free(&request);
 }
 
-json_t *pv_cli_run_test(const struct pv_cli_policy *policy, const struct pv_ir_test *test)
+json_t *pv_cli_run_test(const struct pv_cli_policy *policy, const struct pv_ir_test *test, struct pv_coverage *coverage)
 {
-    struct failures failures = {.rows = json_array()};
+    struct failures failures = {.rows = json_array(), .coverage = coverage};
     for (uint32_t i = 0; failures.rows && i < test->n_expects; i++)
         run_expect(&failures, policy, test, &test->expects[i]);
     return failures.rows;

@@ -350,4 +350,87 @@ says out 'PV0003 reserved-word (error): '
 run 0 "$proviso" explain pv1002 --json
 holds '.schema == "proviso/diagnostic/1" and .code == "PV1002" and .severity == "warning" and (.summary | length) > 0'
 run 2 "$proviso" explain PV9999
+
+# ---- What would turn a denial into an allow, and what clauses saw ----
+cat >x.policy <<'P'
+policy x version 1 zone "Europe/Paris";
+import "std/apt.policy";
+attribute host.room: string optional;
+role netops = group "netops";
+source internal { type apt; location "deb https://a x main"; key "/etc/a.gpg"; self_service; }
+source vendor { type apt; location "deb https://b x main"; key "/etc/b.gpg"; }
+source secret { type apt; location "deb https://c x main"; key "/etc/c.gpg"; admin_only; self_service; }
+window nightly = mon..fri 22:00..04:00;
+condition small = transaction.download_size < 500MB    # of all
+    and transaction.removes == 0;
+command tune { argument level: string in { "low", "high" }; run "/bin/true" "--" argument.level; }
+@id("base") allow everyone to install from internal when small;
+@id("night") allow everyone to upgrade during nightly;
+@id("office") allow everyone to outdated when time.clock >= 09:00 and time.clock < 17:00 and time.weekday != sun;
+@id("old") allow everyone to sync until 2026-01-31;
+@id("own") allow everyone to uninstall own when has request.reason;
+@id("both") allow group "dev" to list when host.room == "lab" or false when has host.room;
+@id("tune") allow everyone to tune when argument.level == "low";
+@id("late") allow group "ops" to optimize during nightly;
+@id("version") allow everyone to download from internal when package.version >= "2:1.0";
+@id("no-nmap") deny everyone to install "nmap" unless user in netops because "ask NetOps";
+@id("never") deny everyone to install "evil";
+P
+sed -i 's/ when host.room == "lab" or false when has host.room;/ when has host.room when host.room == "lab";/' x.policy
+base='{"user": {"name": "alice", "uid": 1001, "groups": ["staff"]}, "command": "install", "package": {"name": "vlc"}, "source": "internal", "time": "2026-11-21T10:00:00+01:00"}'
+# found FILTER: the changes that the request, changed by FILTER, would be allowed with.
+found() {
+  request "$1"
+  run 1 "$proviso" eval x.policy --request r.json --explain
+  jq -c '[.explanation.changes.found[] | [.by, (.set[] | [.path, .was, .value])]]' out >found
+}
+is() {
+  checks=$((checks + 1))
+  [ "$(cat found)" = "$1" ] || fail "found $(cat found), not $1"
+}
+found '.source = "vendor"'; is '[["requester",["source.name","vendor","internal"]]]'
+found '.source = "secret"'; is '[["requester",["source.name","secret","internal"]]]'
+found '.transaction = {download_size: 600000000}'; is '[["circumstances",["transaction.download_size",600000000,499999999]]]'
+holds '.explanation.nearest[] | select(.id == "base") | .clauses[] | select(.kind == "when") | .holds == "false" and .reasons == [{"text": "small", "holds": "false", "condition": null, "file": "x.policy", "line": 12, "values": []}, {"text": "transaction.download_size < 500MB", "holds": "false", "condition": "small", "file": "x.policy", "line": 9, "values": [{"path": "transaction.download_size", "value": 600000000, "text": "transaction.download_size is 600000000"}]}]'
+found '.package.download_size = 600000000'; is '[["circumstances",["transaction.download_size",600000000,499999999]]]'
+found '.transaction = {download_size: 600000000, removes: 2}'; is '[["circumstances",["transaction.download_size",600000000,499999999],["transaction.removes",2,0]]]'
+found '.command = "upgrade"'; is '[["requester",["time","2026-11-21T09:00:00Z","2026-11-23T21:00:00Z"]]]'
+found '.command = "outdated" | del(.package, .source) | .time = "2026-11-21T17:00:00+01:00"'; is '[["requester",["time","2026-11-21T16:00:00Z","2026-11-23T08:00:00Z"]]]'
+found '.command = "sync" | del(.package, .source)'; is '[["administrator",["time","2026-11-21T09:00:00Z","2026-01-31T09:00:00Z"]]]'
+found '.command = "uninstall" | del(.source) | .package.owner = "alice"'; is '[["requester",["request.reason",null,"a reason"]]]'
+found '.command = "uninstall" | del(.source) | .package.owner = "bob"'; is '[["administrator",["package.owner","bob","alice"],["request.reason",null,"a reason"]]]'
+found '.command = "list" | del(.package, .source)'; is '[["administrator",["user.groups",["staff"],["staff","dev"]],["host.room",null,"lab"]]]'
+found '.command = "tune" | del(.package, .source) | .argument.level = "high"'; is '[["requester",["argument.level","high","low"]]]'
+found '.command = "optimize" | del(.package, .source)'; is '[["administrator",["user.groups",["staff"],["staff","ops"]],["time","2026-11-21T09:00:00Z","2026-11-23T21:00:00Z"]]]'
+found '.command = "download" | .package.version = "1.0"'; is '[["requester",["package.version","1.0","2:1.0"]]]'
+found '.package.name = "nmap"'; is '[["administrator",["user.groups",["staff"],["staff","netops"]]]]'
+holds '.explanation.changes.found[0].set[0] | .added == ["netops"] and .removed == []'
+found '.package.name = "evil"'; is '[]'
+found '.command = "config" | del(.package, .source)'; is '[]'
+found '.command = "pin" | del(.source)'; is '[]'
+# A change that is told is one that the machine allows.
+request '.transaction = {download_size: 499999999}'
+run 0 "$proviso" eval x.policy --request r.json --explain
+holds '.explanation | .schema == "proviso/explanation/1" and (has("changes") | not) and .matching[0].id == "base" and .nearest[0].id == "no-nmap"'
+# In text, and from a bundle, which has clauses and no conditions.
+request '.transaction = {download_size: 600000000}'
+run 0 "$proviso" explain x.policy --request r.json
+says out '             false   in small: transaction.download_size < 500MB: transaction.download_size is 600000000'
+says out '  circumstances: transaction.download_size is 499999999, not 600000000'
+request '.package.name = "evil"'
+run 0 "$proviso" explain x.policy --request r.json
+says out 'no change of one or two things about this request was found that would allow it'
+run 0 "$proviso" key new x --no-password
+run 0 "$proviso" compile x.policy -o x.bundle --key x.sec
+request '.transaction = {download_size: 600000000}'
+run 0 "$proviso" explain x.bundle --pubkey x.pub --request r.json
+says out '      no   when small: transaction.download_size is 600000000, transaction.removes is 0'
+says out '  circumstances: transaction.download_size is 499999999, not 600000000'
+run 1 "$proviso" eval x.bundle --pubkey x.pub --request r.json --explain
+holds 'all(.explanation.nearest[].clauses[]; has("reasons") | not)'
+# Operations are explained one by one.
+request 'del(.package, .source) | .operations = [{command: "install", package: {name: "vlc"}, source: "vendor"}, {command: "install", package: {name: "vlc"}, source: "internal"}]'
+run 1 "$proviso" eval x.policy --request r.json --explain
+holds '(has("explanation") | not) and (.operations[0].explanation.changes.found[0].set[0].value == "internal") and (.operations[1].explanation | has("changes") | not)'
+
 finish
