@@ -14,7 +14,8 @@
  *   monitor_decide.c       facts and decisions of operations
  *   monitor_answer.c       frames that show decisions and rules
  *   monitor_run.c          run directories, runners, adoption
- *   monitor_transaction.c  package transactions: lock, refresh, plan, apply, reconcile
+ *   monitor_transaction.c  package transactions: lock, sources, refresh, plan, decision  (monitor_transaction.h)
+ *   monitor_apply.c        fetch, apply, marks, reconciliation with dpkg's database
  *
  * Objects are freed by pv_mon_free_later(), never while a callback of theirs may be on the stack. Nothing here waits:
  * every exchange with another process is a frame sent and a callback.

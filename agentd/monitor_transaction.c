@@ -1,8 +1,9 @@
 /*
- * Package transactions: from "some plan may be allowed" to what dpkg's database says afterwards.
+ * Package transactions up to a decision:
  *
- *   sources -> lock -> [refresh] -> plan -> [names] -> owners -> decide -> (plan again) -> decision on record
- *           -> [fetch] -> apply -> [mark] -> state -> changes, ownership, outcome
+ *   sources -> lock -> [refresh] -> plan -> [names] -> owners -> decide -> (plan again)
+ *
+ * and, once that is on record, monitor_apply.c: [fetch] -> apply -> [mark] -> state -> changes, ownership, outcome.
  *
  * One transaction at a time holds the lock, and whoever was served longest ago is next. The planner works out what apt
  * would do with the sources that this user may use; every operation is decided as what it is; apply runs exactly that
@@ -12,10 +13,10 @@
  * caused a denial, and, for an upgrade of everything, without what is denied. The first denial is what is told when
  * none of these is allowed.
  *
- * Invariants: the plan that is decided, recorded, written for the hook and applied is one object; ownership follows
- * dpkg's database after the fact, never the plan alone.
+ * Invariants: the plan that is decided, recorded, written for the hook and applied is one object; (monitor_apply.c)
+ * ownership follows dpkg's database after the fact, never the plan alone.
  */
-#include "agentd/monitor.h"
+#include "agentd/monitor_transaction.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,68 +27,17 @@
 #include <unistd.h>
 
 enum {
-    ATTEMPTS_MAX = 4,      /* plans for a request that names packages */
-    ROUNDS_MAX = 24,       /* plans for an upgrade of everything */
-    SERVED_MAX = 64,       /* users whose turn is remembered */
-    REFRESH_LIMIT = 900,   /* seconds */
-    MARK_LIMIT = 120,      /* seconds */
-    DPKG_LOOK_MS = 500,    /* between looks at dpkg's lock */
-    DPKG_LOOKS_MAX = 7200, /* an hour */
+    ATTEMPTS_MAX = 4,    /* plans for a request that names packages */
+    ROUNDS_MAX = 24,     /* plans for an upgrade of everything */
+    SERVED_MAX = 64,     /* users whose turn is remembered */
+    REFRESH_LIMIT = 900, /* seconds */
     STATES_PER_QUESTION = PV_PLAN_REQUEST_MAX,
 };
 
 static const char no_sources_text[] = "There are no sources enabled for packages and none were passed as arguments.";
 
-struct chosen_source {
-    struct pv_apt_source apt;
-    int64_t priority; /* lower goes first, 0 last */
-    bool dependency_only, excluded;
-};
-
-/* What the planner is asked now. */
-enum question { ASK_PLAN, ASK_NAMES, ASK_STATE };
-
-struct denial {
-    struct operation *operations;
-    uint32_t n_operations;
-    struct pv_record_verdict verdict;
-    const char *sentence;
-    struct pv_record_attr *attrs;
-    uint32_t n_attrs;
-    bool kept;
-};
-
-struct transaction {
-    struct chosen_source *sources;
-    size_t n_sources;
-    char set_dir[512];
-    bool refreshed; /* in this transaction: not twice for one set */
-    bool made_dir;
-    uint32_t flags; /* PV_PLANNER_F_* */
-    unsigned attempts;
-    bool everything;    /* an upgrade of everything */
-    const char **names; /* what is asked of the planner */
-    uint32_t n_names;
-    struct operation *held; /* dropped from an upgrade of everything */
-    uint32_t n_held;
-    const char **manual; /* installed dependencies that were asked for by name: NAME:ARCH */
-    size_t n_manual;
-    enum question question;
-    struct pv_plan plan;
-    struct pv_plan_state *states;
-    size_t n_states, cap_states, asked_states;
-    struct denial first;
-    struct pv_timer look; /* at dpkg's lock */
-    unsigned looks;
-    /* how apply ended, until the state is known */
-    struct pv_run_status status;
-    bool has_status, unseen;
-    bool recovered;
-};
-
 static void plan_request(struct request *r);
 static void take_lock(struct request *r);
-static void ask_planner(struct request *r, enum question question);
 
 /* ---- The lock: one at a time, fair between users ---- */
 
@@ -158,7 +108,7 @@ void pv_mon_transaction_free(struct request *r)
 
 /* ---- Ends without a plan ---- */
 
-static void no_memory(struct request *r)
+void pv_mon_transaction_no_memory(struct request *r)
 {
     if (r->on_record)
         pv_mon_request_end(r, PV_OUTCOME_FAILED, -1, 0, "The agent is out of memory.");
@@ -183,7 +133,7 @@ static void cannot(struct request *r, const char *sentence)
 static void deny_all(struct request *r, const char *id, const char *sentence)
 {
     if (pv_mon_deny(r, id, sentence))
-        no_memory(r);
+        pv_mon_transaction_no_memory(r);
     else
         pv_mon_request_decided(r);
 }
@@ -244,7 +194,7 @@ static int hash_sink(void *context, const void *bytes, size_t len)
 }
 
 /* The directory of the present set of sources, made or completed. 0, or -1 with a sentence. */
-static int make_set(struct request *r, char *why, size_t size)
+int pv_mon_transaction_set(struct request *r, char *why, size_t size)
 {
     struct transaction *t = r->transaction;
     char hook[4096], hex[65];
@@ -296,9 +246,9 @@ static bool is_stale(const struct request *r)
     return age < 0 || age >= r->m->options.refresh;
 }
 
-static int run_apt(struct request *r, enum pv_apt_step step, const char *name, uint32_t flags, int64_t limit,
-                   const char *const *names, size_t n_names,
-                   void (*ended)(struct request *r, const struct pv_run_status *status))
+int pv_mon_transaction_step(struct request *r, enum pv_apt_step step, const char *name, uint32_t flags, int64_t limit,
+                            const char *const *names, size_t n_names,
+                            void (*ended)(struct request *r, const struct pv_run_status *status))
 {
     struct transaction *t = r->transaction;
     char run_dir[4096];
@@ -358,7 +308,7 @@ static void refresh(struct request *r)
     r->state = RS_REFRESH;
     bool made = pv_mon_run_make(r) == 0;
     r->transaction->made_dir = made;
-    if (made && run_apt(r, PV_APT_REFRESH, "refresh", 0, REFRESH_LIMIT, NULL, 0, refreshed) == 0)
+    if (made && pv_mon_transaction_step(r, PV_APT_REFRESH, "refresh", 0, REFRESH_LIMIT, NULL, 0, refreshed) == 0)
         pv_mon_request_progress(r, PV_PHASE_REFRESHING, ""); /* a client that is gone stops it */
     else
         cannot(r, "The package lists cannot be refreshed.");
@@ -435,14 +385,13 @@ static void send_question(struct request *r)
 
 static void planned(struct request *r);
 static void names_known(struct request *r);
-static void reconciled(struct request *r, bool known);
 
 static void planner_lost(void *context, const char *why)
 {
     struct request *r = context;
     pv_mon_log("run %s: the planner is gone: %s", r->id_text, why);
     if (r->state == RS_RECONCILE)
-        reconciled(r, false);
+        pv_mon_transaction_reconciled(r, false);
     else if (!answer_first_denial(r))
         cannot(r, "The planner ended without an answer.");
 }
@@ -457,7 +406,7 @@ static void on_done(struct request *r)
         if (t->asked_states < t->plan.n_ops)
             send_question(r);
         else
-            reconciled(r, true);
+            pv_mon_transaction_reconciled(r, true);
         break;
     }
 }
@@ -478,7 +427,7 @@ static void on_error(struct request *r, struct pv_rbuf *in)
     }
     if (t->question == ASK_STATE) {
         pv_mon_log("run %s: %s", r->id_text, sentence);
-        reconciled(r, false);
+        pv_mon_transaction_reconciled(r, false);
         return;
     }
     if (code == PV_PLANNER_NO_INDEX && r->uses_sources && !t->refreshed) {
@@ -544,7 +493,7 @@ static void planner_frame(void *context, uint32_t type, const uint8_t *payload, 
 }
 
 /* One process for the questions about one plan; a new one for the state afterwards. */
-static void ask_planner(struct request *r, enum question question)
+void pv_mon_transaction_ask(struct request *r, enum question question)
 {
     struct transaction *t = r->transaction;
     bool running = pv_mon_channel_is_open(&r->helper.channel);
@@ -749,7 +698,7 @@ static bool try_otherwise(struct request *r)
     return true;
 }
 
-static bool listed(const char *const *names, uint32_t n, const char *name)
+bool pv_mon_transaction_listed(const char *const *names, uint32_t n, const char *name)
 {
     for (uint32_t i = 0; i < n; i++)
         if (strcmp(names[i], name) == 0)
@@ -802,7 +751,7 @@ static bool drop_denied(struct request *r)
         return false;
     for (size_t i = 0; i < t->plan.n_ops; i++) {
         const struct pv_plan_op *p = &t->plan.ops[i];
-        if (!p->dependency && p->action == PV_PLAN_UPGRADE && !listed(dropped, n_dropped, p->name)) {
+        if (!p->dependency && p->action == PV_PLAN_UPGRADE && !pv_mon_transaction_listed(dropped, n_dropped, p->name)) {
             names[n] = pv_mon_strdup(&r->arena, p->name, strlen(p->name));
             if (!names[n])
                 return false;
@@ -918,7 +867,7 @@ static void ask_plan_owners(struct request *r)
     const char **archs = pv_mon_alloc(&r->arena, (r->n_operations + 1) * sizeof *archs);
     size_t n = 0;
     if (!packages || !archs) {
-        no_memory(r);
+        pv_mon_transaction_no_memory(r);
         return;
     }
     for (uint32_t i = 0; i < r->n_operations; i++) {
@@ -927,7 +876,7 @@ static void ask_plan_owners(struct request *r)
         packages[n] = pv_mon_strdup(&r->arena, r->operations[i].package, strlen(r->operations[i].package));
         archs[n] = pv_mon_strdup(&r->arena, r->operations[i].arch, strlen(r->operations[i].arch));
         if (!packages[n] || !archs[n]) {
-            no_memory(r);
+            pv_mon_transaction_no_memory(r);
             return;
         }
         n++;
@@ -940,7 +889,7 @@ static void operations_known(struct request *r)
 {
     pv_mon_helper_stop(&r->helper);
     if (make_operations(r))
-        no_memory(r);
+        pv_mon_transaction_no_memory(r);
     else
         ask_plan_owners(r);
 }
@@ -962,7 +911,7 @@ static void planned(struct request *r)
     for (uint32_t i = 0; !t->everything && i < t->n_names; i++)
         untouched = untouched || !op_of_name(&t->plan, t->names[i]);
     if (untouched)
-        ask_planner(r, ASK_NAMES);
+        pv_mon_transaction_ask(r, ASK_NAMES);
     else
         operations_known(r);
 }
@@ -971,7 +920,7 @@ static void plan_request(struct request *r)
 {
     struct transaction *t = r->transaction;
     char why[600];
-    if (make_set(r, why, sizeof why)) {
+    if (pv_mon_transaction_set(r, why, sizeof why)) {
         if (!answer_first_denial(r))
             cannot(r, why);
         return;
@@ -988,7 +937,7 @@ static void plan_request(struct request *r)
         return;
     pv_plan_clear(&t->plan);
     pv_mon_helper_stop(&r->helper);
-    ask_planner(r, ASK_PLAN);
+    pv_mon_transaction_ask(r, ASK_PLAN);
 }
 
 /* ---- Beginning ---- */
@@ -1023,7 +972,7 @@ void pv_mon_transaction_begin(struct request *r)
     }
     struct transaction *t = calloc(1, sizeof *t);
     if (!t) {
-        no_memory(r);
+        pv_mon_transaction_no_memory(r);
         return;
     }
     r->transaction = t;
@@ -1032,7 +981,7 @@ void pv_mon_transaction_begin(struct request *r)
     t->n_names = r->wire.n_args;
     int chosen = choose_sources(r);
     if (chosen < 0) {
-        no_memory(r);
+        pv_mon_transaction_no_memory(r);
         return;
     }
     if (chosen == 0) {
@@ -1045,373 +994,4 @@ void pv_mon_transaction_begin(struct request *r)
         return;
     }
     pv_mon_request_progress(r, PV_PHASE_LOCK, "Another transaction is in progress.");
-}
-
-/* ---- Running ---- */
-
-static int64_t time_left(const struct request *r)
-{
-    int64_t spent = (int64_t)((pv_now_ns() - r->started_ns) / 1000000000u);
-    int64_t limit = pv_mon_request_limit(r);
-    return spent < limit ? limit - spent : 1;
-}
-
-static int write_plan_sink(void *context, const void *bytes, size_t len)
-{
-    return fwrite(bytes, 1, len, context) == len ? 0 : -1;
-}
-
-static int write_plan(struct request *r)
-{
-    char *text = NULL, run_dir[4096];
-    size_t len;
-    if (pv_mon_run_dir(r, run_dir, sizeof run_dir))
-        return -1;
-    FILE *stream = open_memstream(&text, &len);
-    if (!stream)
-        return -1;
-    int result = pv_plan_canonical(&r->transaction->plan, write_plan_sink, stream);
-    if (fclose(stream) != 0)
-        result = -1;
-    int dir = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (result == 0)
-        result = dir < 0 ? -1 : pv_file_write(dir, PV_APT_PLAN_FILE, 0600, text, len);
-    if (dir >= 0)
-        close(dir);
-    free(text);
-    return result;
-}
-
-/* Whether somebody holds dpkg's frontend lock in our root. */
-static bool dpkg_locked(const struct request *r)
-{
-    char path[4096];
-    const char *root = r->m->options.root;
-    snprintf(path, sizeof path, "%s/var/lib/dpkg/lock-frontend", strcmp(root, "/") ? root : "");
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return false;
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    bool locked = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-    close(fd);
-    return locked;
-}
-
-static void reconcile(struct request *r)
-{
-    r->transaction->asked_states = 0;
-    r->state = RS_RECONCILE;
-    pv_mon_request_progress(r, PV_PHASE_RECONCILING, "");
-    ask_planner(r, ASK_STATE);
-}
-
-/* The runner died and apt may still be at work: nothing is read before it is done. */
-static void look_at_dpkg(void *context)
-{
-    struct request *r = context;
-    struct transaction *t = r->transaction;
-    if (dpkg_locked(r) && ++t->looks < DPKG_LOOKS_MAX)
-        pv_loop_timer(&r->m->loop, &t->look, DPKG_LOOK_MS);
-    else
-        reconcile(r);
-}
-
-static void not_marked(const struct request *r)
-{
-    pv_mon_log("run %s: apt's marks of what is a dependency could not be set", r->id_text);
-}
-
-static void marked_manual(struct request *r, const struct pv_run_status *s)
-{
-    struct transaction *t = r->transaction;
-    bool good = s && s->end == PV_RUN_EXITED && s->status == 0;
-    if (!good)
-        not_marked(r);
-    if (t->plan.n_ops)
-        reconcile(r);
-    else if (good)
-        pv_mon_request_end(r, PV_OUTCOME_DONE, 0, 0, "It was there already, and stays for its own sake from now on.");
-    else
-        pv_mon_request_end(r, PV_OUTCOME_FAILED, -1, 0, "It was there already; its mark could not be set.");
-}
-
-static void mark_manual(struct request *r)
-{
-    struct transaction *t = r->transaction;
-    r->state = RS_MARK;
-    if (run_apt(r, PV_APT_MARK_MANUAL, "manual", 0, MARK_LIMIT, t->manual, t->n_manual, marked_manual))
-        marked_manual(r, NULL);
-}
-
-static void marked(struct request *r, const struct pv_run_status *s)
-{
-    if (!s || s->end != PV_RUN_EXITED || s->status != 0)
-        not_marked(r);
-    if (r->transaction->n_manual)
-        mark_manual(r);
-    else
-        reconcile(r);
-}
-
-static void applied(struct request *r, const struct pv_run_status *s)
-{
-    struct transaction *t = r->transaction;
-    t->has_status = s != NULL;
-    t->unseen = s == NULL;
-    if (s)
-        t->status = *s;
-    if (!s) {
-        t->look = (struct pv_timer){.fire = look_at_dpkg, .context = r};
-        pv_loop_timer(&r->m->loop, &t->look, DPKG_LOOK_MS);
-        return;
-    }
-    if (s->overran)
-        pv_mon_log("run %s took longer than its limit; dpkg was not interrupted", r->id_text);
-    bool good = s->end == PV_RUN_EXITED && s->status == 0;
-    if (good && pv_apt_needs_mark(&t->plan)) {
-        r->state = RS_MARK;
-        if (run_apt(r, PV_APT_MARK_AUTO, "mark", 0, MARK_LIMIT, NULL, 0, marked) == 0)
-            return;
-        not_marked(r);
-    }
-    if (good && t->n_manual)
-        mark_manual(r);
-    else
-        reconcile(r);
-}
-
-static void apply(struct request *r)
-{
-    r->state = RS_RUN;
-    pv_mon_request_progress(r, PV_PHASE_RUNNING, "");
-    if (pv_mon_request_over(r))
-        return;
-    if (r->cancelled) {
-        pv_mon_request_end(r, PV_OUTCOME_CANCELLED, -1, 0, "");
-        return;
-    }
-    r->started = true;
-    if (run_apt(r, PV_APT_APPLY, "run", PV_RUN_F_DPKG | PV_RUN_F_PROGRESS, time_left(r), NULL, 0, applied))
-        pv_mon_request_end(r, PV_OUTCOME_FAILED, -1, 0, "The package manager could not be started.");
-}
-
-static void fetched(struct request *r, const struct pv_run_status *s)
-{
-    if (r->cancelled)
-        pv_mon_request_end(r, PV_OUTCOME_CANCELLED, -1, 0, "");
-    else if (s && s->end == PV_RUN_EXITED && s->status == 0)
-        apply(r);
-    else if (s && s->end == PV_RUN_EXPIRED)
-        pv_mon_request_end(r, PV_OUTCOME_TIMEOUT, -1, 0, "Fetching the packages took too long.");
-    else
-        pv_mon_request_end(r, PV_OUTCOME_FAILED, s && s->end == PV_RUN_EXITED ? (int64_t)s->status : -1, 0,
-                           "The packages could not be fetched.");
-}
-
-void pv_mon_transaction_run(struct request *r)
-{
-    if (pv_mon_run_prepare(r) || write_plan(r)) {
-        pv_mon_request_end(r, PV_OUTCOME_FAILED, -1, 0, "The run could not be prepared.");
-        return;
-    }
-    if (r->cancelled) {
-        pv_mon_request_end(r, PV_OUTCOME_CANCELLED, -1, 0, "");
-        return;
-    }
-    if (r->transaction->plan.n_ops == 0) { /* only marks are to be set */
-        r->started = true;
-        mark_manual(r);
-        return;
-    }
-    if (!pv_apt_needs_fetch(&r->transaction->plan)) {
-        apply(r);
-        return;
-    }
-    r->state = RS_FETCH;
-    if (run_apt(r, PV_APT_FETCH, "fetch", PV_RUN_F_PROGRESS, time_left(r), NULL, 0, fetched)) {
-        pv_mon_request_end(r, PV_OUTCOME_FAILED, -1, 0, "The packages cannot be fetched.");
-        return;
-    }
-    pv_mon_request_progress(r, PV_PHASE_FETCHING, ""); /* a client that is gone stops it */
-}
-
-/* ---- Afterwards ---- */
-
-static const struct pv_plan_state *state_of(const struct transaction *t, const struct pv_plan_op *op)
-{
-    for (size_t i = 0; i < t->n_states; i++)
-        if (strcmp(t->states[i].name, op->name) == 0 &&
-            (strcmp(t->states[i].arch, op->arch) == 0 || !t->states[i].arch[0] || strcmp(op->arch, "all") == 0))
-            return &t->states[i];
-    return NULL;
-}
-
-static void record_own(struct request *r, const struct pv_plan_op *op, bool granted, uid_t uid, const char *user,
-                       const char *reason)
-{
-    struct pv_record record = {.kind = PV_RECORD_OWN, .uid = uid, .request = r->id};
-    record.own.granted = granted;
-    record.own.root = pv_str_of(r->m->options.root);
-    record.own.package = pv_str_of(op->name);
-    record.own.arch = pv_str_of(op->arch);
-    record.own.user = pv_str_of(user);
-    record.own.reason = pv_str_of(reason);
-    pv_mon_record(r->m, &record, true, NULL, NULL);
-}
-
-static void end_ownership(struct request *r, const struct pv_plan_op *op)
-{
-    for (size_t i = 0; i < r->n_owners; i++) {
-        const struct owner_fact *fact = &r->owners[i];
-        if (fact->owned && strcmp(fact->package, op->name) == 0 && strcmp(fact->arch, op->arch) == 0)
-            record_own(r, op, false, fact->uid, fact->user, "removed");
-    }
-}
-
-static void add_change(struct request *r, const struct pv_plan_op *op, const char *now)
-{
-    const char *action = pv_plan_is_removal(op) ? "remove" : pv_plan_action_name(op->action);
-    r->changes[r->n_changes++] = (struct pv_record_change){.action = pv_str_of(action),
-                                                           .package = pv_str_of(op->name),
-                                                           .arch = pv_str_of(op->arch),
-                                                           .old_version = pv_str_of(op->old_version),
-                                                           .new_version = pv_str_of(now)};
-}
-
-/* Compares the plan with dpkg's database. True when all of it has happened. */
-static bool compare_with_state(struct request *r)
-{
-    struct transaction *t = r->transaction;
-    bool all = true;
-    r->changes = pv_mon_alloc(&r->arena, (t->plan.n_ops + 1) * sizeof *r->changes);
-    if (!r->changes)
-        return false;
-    for (size_t i = 0; i < t->plan.n_ops; i++) {
-        const struct pv_plan_op *op = &t->plan.ops[i];
-        const struct pv_plan_state *now = state_of(t, op);
-        bool there = now && now->installed;
-        bool happened = pv_plan_is_removal(op) ? !there && !(now && now->broken)
-                                               : there && strcmp(now->installed_version, op->new_version) == 0;
-        all = all && happened;
-        if (!happened)
-            continue;
-        add_change(r, op, pv_plan_is_removal(op) ? "" : op->new_version);
-        if (pv_plan_is_removal(op))
-            end_ownership(r, op);
-        else if (op->action == PV_PLAN_INSTALL && !op->dependency)
-            record_own(r, op, true, r->uid, r->user, "installed");
-    }
-    return all;
-}
-
-/* The hook's reason for stopping apt, or "". */
-static void hook_sentence(struct request *r, char *text, size_t size)
-{
-    char path[4200], run_dir[4096];
-    void *data;
-    size_t len;
-    text[0] = '\0';
-    if (pv_mon_run_dir(r, run_dir, sizeof run_dir))
-        return;
-    snprintf(path, sizeof path, "%s/%s", run_dir, PV_APT_HOOK_ERROR);
-    if (pv_file_read(AT_FDCWD, path, 4096, &data, &len))
-        return;
-    len = strcspn(data, "\n");
-    pv_escape(text, size, data, len);
-    free(data);
-}
-
-static void reconciled(struct request *r, bool known)
-{
-    struct transaction *t = r->transaction;
-    char hook[1024];
-    pv_mon_helper_stop(&r->helper);
-    bool all = known && compare_with_state(r);
-    hook_sentence(r, hook, sizeof hook);
-    if (!known)
-        pv_mon_log("run %s: dpkg's state is not known; ownership stays as it was", r->id_text);
-    if (t->unseen)
-        pv_mon_request_end(r, all ? PV_OUTCOME_DONE : PV_OUTCOME_INTERRUPTED, all ? 0 : -1, 0,
-                           all ? "The end of the command was not seen; dpkg's database has all of it."
-                               : "The end of the command was not seen.");
-    else if (t->status.end == PV_RUN_UNSTARTED)
-        pv_mon_request_end(r, PV_OUTCOME_FAILED, -1, 0, t->status.error);
-    else if (hook[0])
-        pv_mon_request_end(r, PV_OUTCOME_FAILED, t->status.end == PV_RUN_EXITED ? (int64_t)t->status.status : -1, 0,
-                           hook);
-    else if (t->status.end == PV_RUN_EXPIRED)
-        pv_mon_request_end(r, PV_OUTCOME_TIMEOUT, -1, t->status.signal, "The hard limit ended the package manager.");
-    else if (t->status.end == PV_RUN_SIGNALED)
-        pv_mon_request_end(r, PV_OUTCOME_DONE, -1, t->status.signal, "");
-    else
-        pv_mon_request_end(r, PV_OUTCOME_DONE, t->status.status, 0,
-                           known && !all && t->status.status == 0 ? "dpkg's database does not have all of it."
-                           : t->status.overran ? "It took longer than its limit; dpkg was not interrupted."
-                                               : "");
-}
-
-/* ---- After a restart ---- */
-
-static bool read_plan(struct request *r)
-{
-    char path[4200], run_dir[4096];
-    void *text;
-    size_t len;
-    if (pv_mon_run_dir(r, run_dir, sizeof run_dir))
-        return false;
-    snprintf(path, sizeof path, "%s/%s", run_dir, PV_APT_PLAN_FILE);
-    if (pv_file_read(AT_FDCWD, path, PV_PLAN_TEXT_MAX, &text, &len))
-        return false;
-    bool good = pv_plan_parse(&r->transaction->plan, text, len) == 0;
-    free(text);
-    /* The canonical text does not tell what was asked for by name: the request does. */
-    for (size_t i = 0; good && i < r->transaction->plan.n_ops; i++) {
-        struct pv_plan_op *op = &r->transaction->plan.ops[i];
-        op->dependency = !listed(r->wire.args, r->wire.n_args, op->name);
-    }
-    return good;
-}
-
-static void recovered_owners(struct request *r)
-{
-    struct transaction *t = r->transaction;
-    if (t->unseen)
-        applied(r, NULL);
-    else
-        applied(r, &t->status);
-}
-
-void pv_mon_transaction_recovered(struct request *r, const struct pv_run_status *status)
-{
-    char why[600];
-    if (r->transaction) { /* the mark step of a recovered transaction */
-        marked(r, status);
-        return;
-    }
-    struct transaction *t = calloc(1, sizeof *t);
-    if (!t) {
-        no_memory(r);
-        return;
-    }
-    r->transaction = t;
-    t->recovered = true;
-    t->has_status = status != NULL;
-    t->unseen = status == NULL;
-    if (status)
-        t->status = *status;
-    if (!read_plan(r) || make_set(r, why, sizeof why)) {
-        pv_mon_request_end(r, PV_OUTCOME_INTERRUPTED, -1, 0, "The agent ended before the command had started.");
-        return;
-    }
-    const char **packages = pv_mon_alloc(&r->arena, (t->plan.n_ops + 1) * sizeof *packages);
-    const char **archs = pv_mon_alloc(&r->arena, (t->plan.n_ops + 1) * sizeof *archs);
-    if (!packages || !archs) {
-        no_memory(r);
-        return;
-    }
-    for (size_t i = 0; i < t->plan.n_ops; i++) {
-        packages[i] = t->plan.ops[i].name;
-        archs[i] = t->plan.ops[i].arch;
-    }
-    pv_mon_request_ask_owners(r, packages, archs, t->plan.n_ops, recovered_owners);
 }
