@@ -36,7 +36,8 @@ agent_end() {
     [ -z "$agent_pid" ] || kill -KILL "$agent_pid" 2>/dev/null || true
     for user in $alice $bob $carol $service_accounts; do
         pkill -KILL -u "$user" 2>/dev/null || true
-        userdel "$user" 2>/dev/null || true
+        # A process that is just ending still counts as one of the account's.
+        userdel --force "$user" 2>/dev/null || true
     done
     for group in "$staff" "$admins" "$key_group" $service_accounts; do
         groupdel "$group" 2>/dev/null || true
