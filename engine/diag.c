@@ -339,11 +339,18 @@ static void print_one(const struct pv_diags *diags, const struct pv_diag *diag, 
 void pv_diags_print(struct pv_diags *diags, FILE *out, bool colour, uint32_t max)
 {
     pv_diags_finish(diags);
-    size_t shown = max ? max : PV_DIAGS_SHOWN;
-    if (shown > diags->n)
-        shown = diags->n;
-    for (size_t i = 0; i < shown; i++)
+    size_t room = max ? max : PV_DIAGS_SHOWN, shown = 0, errors = 0;
+    for (size_t i = 0; i < diags->n; i++)
+        errors += diags->list[i]->severity == PV_SEV_ERROR;
+    /* Warnings leave room for the errors behind them. */
+    for (size_t i = 0; i < diags->n && shown < room; i++) {
+        bool error = diags->list[i]->severity == PV_SEV_ERROR;
+        if (!error && room - shown <= errors)
+            continue;
         print_one(diags, diags->list[i], colour ? &colours : &plain, out);
+        shown++;
+        errors -= error;
+    }
     size_t rest = diags->n - shown;
     if (diags->n == diags->max_kept) {
         size_t all = (size_t)diags->n_errors + diags->n_warnings;

@@ -264,6 +264,8 @@ static void lower_run(struct pv_sema *sema, const struct pv_command *command, st
                       const struct pv_ast_command_item *run, const struct pv_map *declared)
 {
     const struct pv_ast_element *program = run->elements;
+    if (program->path && sema->incomplete) /* a path without quotes: told already */
+        return;
     if (program->path || program->text.ptr[0] != '/' || program->text.ptr[program->text.len - 1] == '/') {
         struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_PROGRAM_PATH, program->span,
                                          "the program is written out, as an absolute path");

@@ -268,8 +268,25 @@ static struct pv_ir_expr *compare_numbers(struct pv_sema *sema, const struct ope
     return expr;
 }
 
+/* A written set beside `==`: meant is `in`, or `overlaps`. */
+static void tell_set(struct pv_sema *sema, const struct pv_ast_expr *expr)
+{
+    struct pv_diag *diag = pv_report(sema->diags, PV_DIAG_SET_COMPARISON, expr->op, "sets are not compared");
+    const struct pv_ast_expr *other = expr->first->kind == PV_AST_SET ? expr->first->next : expr->first;
+    const char *path = other->kind == PV_AST_PATH ? other->path->text.ptr : "package.name";
+    const char *word = "in";
+    for (size_t i = 0; i < sema->n_slots; i++)
+        if (!strcmp(sema->slots[i].path.ptr, path) && sema->slots[i].type == PV_T_STRINGS)
+            word = "overlaps";
+    pv_diag_hint(sema->diags, diag, "write `%s%s %s { ... }`", expr->cmp == PV_NE ? "not " : "", path, word);
+}
+
 static struct pv_ir_expr *compare(struct pv_sema *sema, struct pv_flow *flow, const struct pv_ast_expr *expr)
 {
+    if (expr->first->kind == PV_AST_SET || expr->first->next->kind == PV_AST_SET) {
+        tell_set(sema, expr);
+        return NULL;
+    }
     struct operand left = operand(sema, flow, expr->first), right = operand(sema, flow, expr->first->next);
     enum pv_cmp cmp = expr->cmp;
     if (left.kind == OPERAND_BROKEN || right.kind == OPERAND_BROKEN)

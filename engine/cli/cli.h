@@ -208,6 +208,16 @@ void pv_cli_explanation_others(FILE *out, json_t *explanation, const char *befor
 /* Adds the diagnostics of one compilation to an array. */
 int pv_cli_diags_json(json_t *array, struct pv_diags *diags);
 
+/* ---- pages.c, made from docs/diagnostics ---- */
+
+struct pv_cli_page {
+    const char *code; /* "PV0003"; NULL ends the list */
+    const char *text; /* Markdown */
+};
+extern const struct pv_cli_page pv_cli_pages[];
+/* A code's page as it is, in explain.c; "" for none. */
+const char *pv_cli_page(const char *code);
+
 /* ---- sarif.c ---- */
 
 /* A SARIF 2.1.0 log of the `files` of `check --json`. NULL without memory. */

@@ -126,12 +126,32 @@ static int explain(const struct pv_cli_policy *policy, const struct pv_cli_reque
     return rc;
 }
 
+const char *pv_cli_page(const char *code)
+{
+    for (const struct pv_cli_page *page = pv_cli_pages; page->code; page++)
+        if (strcmp(page->code, code) == 0)
+            return page->text;
+    return "";
+}
+
+/* A page without its head and its first sentence, which stand in the line that is printed first. */
+static const char *body(const char *page)
+{
+    for (int i = 0; i < 2 && page; i++) {
+        page = strstr(page, "\n\n");
+        page = page ? page + 2 : NULL;
+    }
+    return page ? page : "";
+}
+
 /* What a diagnostic means: `explain PV0102`. */
 static int explain_code(const char *text, bool json)
 {
     const struct pv_diag_info *info = pv_diag_info((enum pv_diag_code)pv_diag_from_code(text));
     if (!json) {
         printf("%s %s (%s): %s\n", info->code, info->title, pv_severity_name(info->severity), info->summary);
+        const char *page = body(pv_cli_page(info->code));
+        printf("%s%s", *page ? "\n" : "", page);
         return pv_cli_finish(PV_CLI_GOOD);
     }
     json_t *output = pv_cli_object("diagnostic");
@@ -139,6 +159,7 @@ static int explain_code(const char *text, bool json)
     json_object_set_new(output, "name", json_string(info->title));
     json_object_set_new(output, "severity", json_string(pv_severity_name(info->severity)));
     json_object_set_new(output, "summary", json_string(info->summary));
+    json_object_set_new(output, "page", json_string(pv_cli_page(info->code)));
     return pv_cli_finish(pv_cli_print_json(stdout, output) ? PV_CLI_GOOD : PV_CLI_ERROR);
 }
 

@@ -2,9 +2,9 @@
 # Runs the snippets of one page: snippets.sh PAGE.md
 #
 # Each page gets a directory of its own. A fenced block's first word is its language, the words after it are for us:
-#   policy [name=FILE] [with=FILE[,FILE]] [error=CODE]
+#   policy [name=FILE] [with=FILE[,FILE]] [error=CODE | warning=CODE]
 #       is written to FILE (or a scratch name), behind the blocks that `with` names, and must pass `proviso check`;
-#       with error=CODE, `check` must fail and tell that code.
+#       with error=CODE, `check` must fail and tell that code; with warning=CODE, pass and tell it.
 #   text|json name=FILE
 #       is written to FILE.
 #   console
@@ -48,13 +48,14 @@ matches() {
 for block in .blocks/[0-9][0-9][0-9][0-9]; do
   [ -e "$block" ] || break
   info=$(cat "$block.info") line=$(cat "$block.line")
-  name='' with='' error=''
+  name='' with='' error='' warning=''
   read -r lang rest <<<"$info" || true
   for word in $rest; do
     case $word in
       name=*) name=${word#name=} ;;
       with=*) with=${word#with=} ;;
       error=*) error=${word#error=} ;;
+      warning=*) warning=${word#warning=} ;;
       session) lang=session ;;
       *) fail "unknown word in the fence: $word" ;;
     esac
@@ -74,6 +75,8 @@ for block in .blocks/[0-9][0-9][0-9][0-9]; do
         [ "$status" = 1 ] && grep -qF "[$error]" <<<"$output" || fail "expected error $error, exit 1; got exit $status: $output"
       elif [ "$status" != 0 ]; then
         fail "does not pass check: $output"
+      elif [ -n "$warning" ] && ! grep -qF "[$warning]" <<<"$output"; then
+        fail "expected warning $warning; got: $output"
       fi
       ;;
     console)

@@ -1,0 +1,15 @@
+# Writes OUT, a C file with the pages of docs/diagnostics as strings: cmake -DPAGES=DIR -DOUT=FILE -P pages.cmake
+file(GLOB pages ${PAGES}/PV*.md)
+list(SORT pages)
+set(text "/* Made from docs/diagnostics by engine/cli/pages.cmake. */\n#include \"engine/cli/cli.h\"\n\nconst struct pv_cli_page pv_cli_pages[] = {\n")
+foreach(page ${pages})
+  get_filename_component(code ${page} NAME_WE)
+  file(READ ${page} hex HEX)
+  string(REGEX REPLACE "(..)" "\\\\x\\1" hex "${hex}")
+  # One literal a page; a hexadecimal escape ends where the next begins.
+  string(APPEND text "    {\"${code}\", \"${hex}\"},\n")
+endforeach()
+string(APPEND text "    {0},\n};\n")
+file(WRITE ${OUT}.new "${text}")
+execute_process(COMMAND ${CMAKE_COMMAND} -E copy_if_different ${OUT}.new ${OUT})
+file(REMOVE ${OUT}.new)
