@@ -25,7 +25,7 @@ POLICY
 agent_policy "$work/limits.policy"
 mkdir -m 0755 "$work/state"
 mount -t tmpfs -o size=64m,mode=0755 tmpfs "$work/state"
-trap 'umount -l "$work/state" 2>/dev/null; agent_end' EXIT
+trap 'umount -l "$work/state" 2>/dev/null || true; agent_end' EXIT
 agent_start --refresh 0 || fail "the agent does not start"
 
 self "$alice" run hello

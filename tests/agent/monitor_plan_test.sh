@@ -160,7 +160,7 @@ expect_status 0
 uid=$(id -u "$bob")
 userdel "$bob"
 useradd --no-create-home --uid "$uid" --shell /bin/bash "$bob-2"
-trap 'userdel --force "$bob-2" 2>/dev/null; agent_end' EXIT
+trap 'userdel --force "$bob-2" 2>/dev/null || true; agent_end' EXIT
 self "$bob-2" uninstall motd-banner
 expect_status 77
 installed motd-banner 1.2
