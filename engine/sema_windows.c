@@ -127,7 +127,9 @@ static void lower_terms(struct pv_sema *sema, const struct pv_ast_alternative *a
     for (const struct pv_ast_clocks *clocks = ast->clocks; clocks; clocks = clocks->next) {
         alt->clocks = pv_arena_grow(sema->arena, alt->clocks, alt->n_clocks, &clocks_capacity, alt->n_clocks + 1u,
                                     sizeof *alt->clocks);
-        alt->clocks[alt->n_clocks++] = (struct pv_ir_clock_range){clocks->start, clocks->end};
+        /* The midnight that ends a range is the end of its day. */
+        alt->clocks[alt->n_clocks++] =
+            (struct pv_ir_clock_range){clocks->start, clocks->end ? clocks->end : 24 * 60 * 60};
     }
 }
 

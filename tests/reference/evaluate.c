@@ -121,13 +121,25 @@ int reference_glob(const char *p, const char *s)
     return *p == *s && reference_glob(p + 1, s + 1);
 }
 
-static void in_zone(const char *zone, time_t when, struct tm *out)
+/* libc reads a zone's file when it changes to it, so it is told only where it does. */
+static void to_zone(const char *zone)
 {
-    if (zone && *zone)
+    static char current[64] = "?";
+    if (!zone)
+        zone = "";
+    if (strcmp(current, zone) == 0)
+        return;
+    if (*zone)
         setenv("TZ", zone, 1);
     else
         unsetenv("TZ");
     tzset();
+    snprintf(current, sizeof current, "%s", zone);
+}
+
+static void in_zone(const char *zone, time_t when, struct tm *out)
+{
+    to_zone(zone);
     localtime_r(&when, out);
 }
 
@@ -148,11 +160,19 @@ static int parse_time(const char *text, time_t *out)
     struct tm t = {0};
     int n = 0, oh = 0, om = 0;
     char sign = 0;
-    if (sscanf(text, "%d-%d-%dT%d:%d:%d%n", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec, &n) !=
-        6)
+    if (sscanf(text, "%d-%d-%d%*[Tt ]%d:%d:%d%n", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec,
+               &n) != 6)
         return -1;
     t.tm_year -= 1900;
     t.tm_mon -= 1;
+    if (text[n] == '.') /* fractions of a second are cut */
+        n += 1 + (int)strspn(text + n + 1, "0123456789");
+    if (!text[n]) { /* wall-clock time of the host */
+        to_zone(NULL);
+        t.tm_isdst = -1;
+        *out = mktime(&t);
+        return 0;
+    }
     *out = timegm(&t);
     if (sscanf(text + n, "%c%d:%d", &sign, &oh, &om) == 3)
         *out -= (sign == '-' ? -1 : 1) * (oh * 3600 + om * 60);
@@ -896,15 +916,128 @@ out:
                      "because", because, "obligations", obligations);
 }
 
+/* ---- Several operations ---- */
+
+static bool among(const json_t *list, const json_t *value)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_equal(json_array_get(list, i), value))
+            return true;
+    return false;
+}
+
+/* Whether a rule decided one of the operations; with `denied`, one of those that are not allowed. */
+static bool decided(const json_t *operations, const json_t *rule, bool denied)
+{
+    for (size_t i = 0; i < json_array_size(operations); i++) {
+        const json_t *one = json_array_get(operations, i);
+        if ((!denied || strcmp(json_text(one, "decision"), "deny") == 0) && among(json_object_get(one, "rules"), rule))
+            return true;
+    }
+    return false;
+}
+
+/* Whether requires that match, of whichever operation, name two accounts. */
+static bool accounts_differ(const struct state *whole)
+{
+    json_t *obligations = no_obligations();
+    bool differ = false;
+    const json_t *operations = json_object_get(whole->request, "operations");
+    for (size_t k = 0; k < json_array_size(operations); k++) {
+        struct state s = *whole;
+        s.operation = json_array_get(operations, k);
+        for (uint32_t i = 0; i < s.program->n_decls; i++) {
+            const struct pv_ast_decl *d = s.program->decls[i];
+            if (d->kind == PV_AST_DECL_RULE && d->rule->kind == PV_AST_REQUIRE && d->rule->duty->kind == PV_D_ACCOUNT &&
+                matches(&s, &d->rule->scope, false) && !add_duty(obligations, d->rule->duty))
+                differ = true;
+        }
+    }
+    json_decref(obligations);
+    return differ;
+}
+
+/* `direct` is asked once, for the command that was asked for. Else all operations are allowed, or the denials of those
+ * that are not are told. */
+static json_t *decide_operations(struct state *s)
+{
+    static const char *const builtin[] = {"builtin:never-brokered", "builtin:admin-only", "builtin:disabled",
+                                          "builtin:protected"};
+    const json_t *asked = json_object_get(s->request, "operations");
+    json_t *whole = decide_operation(s, true), *operations = json_array();
+    bool direct = strcmp(json_text(whole, "decision"), "direct") == 0, allowed = true;
+    for (size_t k = 0; k < json_array_size(asked); k++) {
+        struct state one = *s;
+        one.operation = json_array_get(asked, k);
+        json_array_append_new(operations, direct ? json_deep_copy(whole) : decide_operation(&one, false));
+        allowed = allowed && strcmp(json_text(json_array_get(operations, k), "decision"), "allow") == 0;
+    }
+    if (direct) {
+        json_object_set_new(whole, "operations", operations);
+        return whole;
+    }
+    json_decref(whole);
+
+    json_t *rules = json_array(), *because = json_array(), *obligations = no_obligations();
+    bool conflict = accounts_differ(s);
+    if (conflict)
+        list_builtin(rules, "builtin:account-conflict");
+    for (size_t i = 0; i < sizeof builtin / sizeof *builtin; i++) {
+        json_t *rule = json_pack("{s:s, s:s, s:s, s:i}", "id", builtin[i], "effect", "deny", "file", "", "line", 0);
+        if (decided(operations, rule, true))
+            json_array_append(rules, rule);
+        json_decref(rule);
+    }
+    for (uint32_t i = 0; i < s->program->n_decls && !(allowed && conflict); i++) {
+        const struct pv_ast_decl *d = s->program->decls[i];
+        if (d->kind != PV_AST_DECL_RULE)
+            continue;
+        json_t *rule = json_array(), *texts = json_array();
+        list_rule(s, rule, texts, d->rule);
+        if (decided(operations, json_array_get(rule, 0), !allowed)) {
+            json_array_extend(rules, rule);
+            json_array_extend(because, texts);
+            if (d->rule->kind == PV_AST_REQUIRE)
+                add_duty(obligations, d->rule->duty);
+        }
+        json_decref(rule);
+        json_decref(texts);
+    }
+    allowed = allowed && !conflict;
+    return json_pack("{s:s, s:b, s:o, s:o, s:o, s:o}", "decision", allowed ? "allow" : "deny", "default",
+                     !allowed && json_array_size(rules) == 0, "rules", rules, "because", because, "obligations",
+                     obligations, "operations", operations);
+}
+
+static const char *policy_zone(const struct pv_program *program)
+{
+    if (!program->root || !program->root->policy)
+        return NULL;
+    const struct pv_ast_policy *p = program->root->policy->policy;
+    return p->zone_host ? NULL : p->zone.text.ptr;
+}
+
+bool reference_in_window(const struct pv_program *program, const char *name, int64_t when)
+{
+    struct state s = {.program = program, .now = (time_t)when, .zone = policy_zone(program)};
+    return in_window(&s, name);
+}
+
+int64_t reference_offset(const char *zone, int64_t when)
+{
+    struct tm t;
+    in_zone(zone, (time_t)when, &t);
+    return t.tm_gmtoff;
+}
+
 json_t *reference_decide(const struct pv_program *program, const json_t *request)
 {
     struct state s = {.program = program, .request = request, .operation = request};
     const char *when = json_text(request, "time");
     if (!when || parse_time(when, &s.now) < 0)
         return NULL;
-    if (program->root && program->root->policy) {
-        const struct pv_ast_policy *p = program->root->policy->policy;
-        s.zone = p->zone_host ? NULL : p->zone.text.ptr;
-    }
+    s.zone = policy_zone(program);
+    if (json_object_get(request, "operations"))
+        return decide_operations(&s);
     return decide_operation(&s, true);
 }

@@ -7,12 +7,19 @@
 #define PROVISO_TESTS_REFERENCE_EVALUATE_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "engine/load.h"
 
 /* The decision of one request, as the object that `proviso eval` prints (a new reference, the caller frees), NULL where
  * the request cannot be read. */
 json_t *reference_decide(const struct pv_program *program, const json_t *request);
+
+/* Whether an instant, seconds since 1970-01-01 UTC, is in a declared window. */
+bool reference_in_window(const struct pv_program *program, const char *name, int64_t when);
+/* Seconds east of UTC, as libc has them. */
+int64_t reference_offset(const char *zone, int64_t when);
 
 /* < 0, 0, > 0 in dpkg's order. */
 int reference_dpkg_compare(const char *a, const char *b);

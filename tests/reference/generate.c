@@ -321,6 +321,96 @@ static void rule(struct gen *g, unsigned number)
     fputs(";\n\n", g->out);
 }
 
+static const char *const other_zones[] = {"Europe/Paris",      "America/New_York", "Australia/Lord_Howe",
+                                          "Asia/Kolkata",      "Pacific/Apia",     "America/St_Johns",
+                                          "Africa/Casablanca", "Pacific/Chatham",  "UTC"};
+
+static void weekdays_of(struct gen *g)
+{
+    static const char *const nth[] = {"1st", "2nd", "3rd", "4th", "5th", "last"};
+    unsigned n = 1 + below(g, 2);
+    for (unsigned i = 0; i < n; i++) {
+        const char *first = PICK(g, weekdays);
+        switch (below(g, 4)) {
+        case 0: fprintf(g->out, "%s %s", PICK(g, nth), first); break;
+        case 1: fputs(first, g->out); break;
+        default: fprintf(g->out, "%s..%s", first, PICK(g, weekdays)); break;
+        }
+        fputs(i + 1 < n ? ", " : "", g->out);
+    }
+}
+
+/* Round the changes of the clocks in 2026, leap days, ends of years and nothing in particular. With days, long ones:
+ * what never opens is refused. */
+static void dates_of(struct gen *g, bool with_days)
+{
+    static const char *const forms[] = {"2024-02-29..2026-12-31",
+                                        "--04-05..--10-04",
+                                        "--03-01..--03-31",
+                                        "--12-24..--01-02",
+                                        "2026-03-29",
+                                        "2026-03-08..2026-03-29",
+                                        "2026-10-24..2026-10-25",
+                                        "2026-11-01",
+                                        "2026-12-24..2027-01-02",
+                                        "--02-29",
+                                        "--10-25"};
+    unsigned n = 1 + below(g, 2);
+    for (unsigned i = 0; i < n; i++)
+        fprintf(g->out, "%s%s", forms[below(g, with_days ? 3 : sizeof forms / sizeof *forms)], i + 1 < n ? ", " : "");
+}
+
+static void clocks_of(struct gen *g)
+{
+    static const char *const forms[] = {"22:00..04:00", "02:30..03:15",       "01:59:59..02:00:01", "00:00..00:30",
+                                        "23:30..00:30", "18:00..24:00",       "02:00..03:00",       "01:15..01:45",
+                                        "03:00..02:00", "12:00:30..12:00:31", "00:00..24:00",       "23:59:59..00:00"};
+    unsigned n = 1 + below(g, 2);
+    for (unsigned i = 0; i < n; i++)
+        fprintf(g->out, "%s%s", PICK(g, forms), i + 1 < n ? ", " : "");
+}
+
+/* The right side of a declaration; earlier[0 .. n_earlier) may be named. */
+static void window(struct gen *g, const char *const earlier[], unsigned n_earlier)
+{
+    unsigned n = 1 + below(g, 3);
+    for (unsigned i = 0; i < n; i++) {
+        if (n_earlier && below(g, 4) == 0) {
+            fputs(earlier[below(g, n_earlier)], g->out);
+        } else {
+            unsigned parts = 1 + below(g, 7);
+            if (parts & 1)
+                weekdays_of(g);
+            if (parts & 2) {
+                fputs(parts & 1 ? " " : "", g->out);
+                dates_of(g, parts & 1);
+            }
+            if (parts & 4) {
+                fputs(parts & 3 ? " " : "", g->out);
+                clocks_of(g);
+            }
+        }
+        fputs(i + 1 < n ? " or " : "", g->out);
+    }
+    if (n_earlier && below(g, 3) == 0)
+        fprintf(g->out, " except %s", earlier[below(g, n_earlier)]);
+    if (below(g, 3) == 0)
+        fprintf(g->out, " zone \"%s\"", PICK(g, other_zones));
+    fputs(";\n", g->out);
+}
+
+void generate_windows(FILE *out, uint64_t seed, const char *zone, unsigned n)
+{
+    static const char *const names_of[] = {"w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8", "w9"};
+    struct gen g = {.out = out, .state = seed ^ 0x2545F4914F6CDD1Du};
+    fprintf(out, "policy windows version 1 zone \"%s\";\ncommand c { run \"/bin/true\"; }\n", zone);
+    for (unsigned i = 0; i < n && i < sizeof names_of / sizeof *names_of; i++) {
+        fprintf(out, "window %s = ", names_of[i]);
+        window(&g, names_of, i);
+        fprintf(out, "@id(\"%s\") deny everyone to c during %s because \"closed\";\n", names_of[i], names_of[i]);
+    }
+}
+
 void generate_policy(FILE *out, uint64_t seed, unsigned max_rules)
 {
     struct gen g = {.out = out, .state = seed};
@@ -349,13 +439,21 @@ void generate_policy(FILE *out, uint64_t seed, unsigned max_rules)
           "everything = { like \"**\" };\n"
           "set nested = { tools, sniffers, \"nano\" };\n\n",
           out);
-    fprintf(out,
-            "window nightly = mon..fri 22:00..04:00;\nwindow weekend = sat..sun;\nwindow patch = 2nd tue, last fri "
-            "09:00..17:00, 20:00..23:00;\n"
-            "window holidays = --12-24..--01-02 or 2026-11-21;\nwindow lunch = 12:00..13:30 zone \"%s\";\n"
-            "window combined = nightly or sat..sun 02:30..03:15 except holidays;\nwindow elsewhere = fri..mon "
-            "18:00..24:00, 00:00..01:00 zone \"%s\";\n\n",
-            below(&g, 2) ? "Asia/Kolkata" : "America/New_York", below(&g, 2) ? "Europe/London" : "Pacific/Apia");
+    if (below(&g, 2)) {
+        fprintf(out,
+                "window nightly = mon..fri 22:00..04:00;\nwindow weekend = sat..sun;\nwindow patch = 2nd tue, last fri "
+                "09:00..17:00, 20:00..23:00;\n"
+                "window holidays = --12-24..--01-02 or 2026-11-21;\nwindow lunch = 12:00..13:30 zone \"%s\";\n"
+                "window combined = nightly or sat..sun 02:30..03:15 except holidays;\nwindow elsewhere = fri..mon "
+                "18:00..24:00, 00:00..01:00 zone \"%s\";\n\n",
+                below(&g, 2) ? "Asia/Kolkata" : "America/New_York", below(&g, 2) ? "Europe/London" : "Pacific/Apia");
+    } else {
+        for (unsigned i = 0; i < sizeof windows / sizeof *windows; i++) {
+            fprintf(out, "window %s = ", windows[i]);
+            window(&g, windows, i);
+        }
+        fputc('\n', out);
+    }
     fputs("condition small = transaction.download_size < 2KB and transaction.removes == 0;\n"
           "condition guarded = has host.room and host.room in { \"lab-1\", like \"st*\" };\n"
           "condition late = time.clock >= 18:00 or time in weekend;\n\n",
@@ -369,21 +467,57 @@ void generate_policy(FILE *out, uint64_t seed, unsigned max_rules)
         rule(&g, i);
 }
 
+/* The keys of one operation; returns its command. */
+static const char *operation(struct gen *g, unsigned kind)
+{
+    static const char *const package_source[] = {"install", "upgrade", "install", "install", "upgrade", "download"};
+    static const char *const package_only[] = {"uninstall", "info", "pin", "uninstall"};
+    static const char *const neither[] = {"list", "search", "sync", "config"};
+    bool package = kind < 6, source = kind < 4;
+    const char *command = source      ? PICK(g, package_source)
+                          : package   ? PICK(g, package_only)
+                          : kind == 6 ? PICK(g, neither)
+                                      : "restart";
+    fprintf(g->out, "\"command\":\"%s\"", command);
+    if (package) {
+        fprintf(g->out, ",\"package\":{\"name\":\"%s\",\"version\":\"%s\"", PICK(g, names), PICK(g, versions));
+        if (below(g, 2))
+            fprintf(g->out, ",\"installed_version\":\"%s\",\"installed\":true", PICK(g, versions));
+        if (below(g, 2))
+            fprintf(g->out, ",\"owner\":\"%s\"", PICK(g, users));
+        if (below(g, 3) == 0)
+            fprintf(g->out, ",\"owner_uid\":%d", below(g, 5) ? 999 + (int)below(g, 4) : -1);
+        if (below(g, 3) == 0)
+            fprintf(g->out, ",\"section\":\"%s\"", PICK(g, rooms));
+        if (below(g, 4) == 0)
+            fputs(",\"protected\":true", g->out);
+        if (below(g, 4) == 0)
+            fputs(",\"downgrade\":true", g->out);
+        if (below(g, 3) == 0)
+            fprintf(g->out, ",\"dependency\":true,\"wanted_by\":[\"%s\",\"%s\"]", PICK(g, names), PICK(g, names));
+        if (below(g, 2))
+            fprintf(g->out, ",\"download_size\":%u", below(g, 4) * 1000);
+        fputc('}', g->out);
+    }
+    if (source)
+        fprintf(g->out, ",\"source\":\"%s\"", PICK(g, sources));
+    return command;
+}
+
 void generate_requests(FILE *out, uint64_t seed, unsigned n)
 {
     /* Around the edges of the windows, in UTC: changes to and from summer time, the turn of the year, nights and noons.
      */
     static const char *const times[] = {
-        "2026-11-21T10:00:00Z",      "2026-11-20T21:00:00Z",      "2026-11-20T20:59:59Z", "2026-11-23T02:59:59Z",
-        "2026-11-23T03:00:00Z",      "2026-03-29T00:59:59Z",      "2026-03-29T01:00:00Z", "2026-10-25T00:30:00Z",
-        "2026-10-25T01:30:00Z",      "2026-12-31T22:59:59Z",      "2026-12-31T23:00:00Z", "2027-01-02T12:00:00Z",
-        "2026-12-08T10:00:00+01:00", "2026-11-27T16:59:59-05:00", "2026-10-31T05:30:00Z", "2026-11-01T05:30:00Z",
-        "2026-11-01T06:30:00Z",      "2024-02-29T06:30:00Z",      "2026-04-04T15:15:00Z", "2026-07-15T07:00:00Z"};
+        "2026-11-21T10:00:00Z",      "2026-11-20T21:00:00Z",      "2026-11-20T20:59:59Z",       "2026-11-23T02:59:59Z",
+        "2026-11-23T03:00:00Z",      "2026-03-29T00:59:59Z",      "2026-03-29T01:00:00Z",       "2026-10-25T00:30:00Z",
+        "2026-10-25T01:30:00Z",      "2026-12-31T22:59:59Z",      "2026-12-31T23:00:00Z",       "2027-01-02T12:00:00Z",
+        "2026-12-08T10:00:00+01:00", "2026-11-27T16:59:59-05:00", "2026-10-31T05:30:00Z",       "2026-11-01T05:30:00Z",
+        "2026-11-01T06:30:00Z",      "2024-02-29T06:30:00Z",      "2026-04-04T15:15:00Z",       "2026-07-15T07:00:00Z",
+        "2026-11-21 10:00:00.999z",  "2026-11-21T22:00:00",       "2026-03-29t02:59:59.5-02:00"};
     struct gen g = {.out = out, .state = seed ^ 0xD1B54A32D192ED03u};
+    static const char *const asked[] = {"install", "upgrade", "uninstall", "list"};
     for (unsigned i = 0; i < n; i++) {
-        static const char *const package_source[] = {"install", "upgrade", "install", "install", "upgrade", "download"};
-        static const char *const package_only[] = {"uninstall", "info", "pin", "uninstall"};
-        static const char *const neither[] = {"list", "search", "sync", "config"};
         fprintf(out, "{\"user\":{\"name\":\"%s\"", PICK(&g, users));
         if (below(&g, 2))
             fprintf(out, ",\"uid\":%u", 999 + below(&g, 4));
@@ -397,35 +531,20 @@ void generate_requests(FILE *out, uint64_t seed, unsigned n)
         if (below(&g, 3) == 0)
             fprintf(out, ",\"changes_today\":%u", below(&g, 4));
         fputc('}', out);
-        unsigned kind = below(&g, 8);
-        bool package = kind < 6, source = kind < 4;
-        const char *command = source      ? PICK(&g, package_source)
-                              : package   ? PICK(&g, package_only)
-                              : kind == 6 ? PICK(&g, neither)
-                                          : "restart";
-        fprintf(out, ",\"command\":\"%s\"", command);
-        if (package) {
-            fprintf(out, ",\"package\":{\"name\":\"%s\",\"version\":\"%s\"", PICK(&g, names), PICK(&g, versions));
-            if (below(&g, 2))
-                fprintf(out, ",\"installed_version\":\"%s\",\"installed\":true", PICK(&g, versions));
-            if (below(&g, 2))
-                fprintf(out, ",\"owner\":\"%s\"", PICK(&g, users));
-            if (below(&g, 3) == 0)
-                fprintf(out, ",\"owner_uid\":%d", below(&g, 5) ? 999 + (int)below(&g, 4) : -1);
-            if (below(&g, 3) == 0)
-                fprintf(out, ",\"section\":\"%s\"", PICK(&g, rooms));
-            if (below(&g, 4) == 0)
-                fputs(",\"protected\":true", out);
-            if (below(&g, 4) == 0)
-                fputs(",\"downgrade\":true", out);
-            if (below(&g, 3) == 0)
-                fprintf(out, ",\"dependency\":true,\"wanted_by\":[\"%s\",\"%s\"]", PICK(&g, names), PICK(&g, names));
-            if (below(&g, 2))
-                fprintf(out, ",\"download_size\":%u", below(&g, 4) * 1000);
-            fputc('}', out);
+        const char *command = NULL;
+        if (below(&g, 8) == 0) {
+            unsigned n_operations = 1 + below(&g, 4);
+            fprintf(out, ",\"command\":\"%s\",\"operations\":[", PICK(&g, asked));
+            for (unsigned k = 0; k < n_operations; k++) {
+                fputs(k ? ",{" : "{", out);
+                operation(&g, below(&g, 8) ? below(&g, 6) : 6);
+                fputc('}', out);
+            }
+            fputc(']', out);
+        } else {
+            fputc(',', out);
+            command = operation(&g, below(&g, 8));
         }
-        if (source)
-            fprintf(out, ",\"source\":\"%s\"", PICK(&g, sources));
         fprintf(out, ",\"time\":\"%s\"", PICK(&g, times));
         if (below(&g, 2)) {
             fputs(",\"request\":{\"cwd\":\"/\"", out);
@@ -444,7 +563,7 @@ void generate_requests(FILE *out, uint64_t seed, unsigned n)
         if (below(&g, 2))
             fprintf(out, ",\"build\":\"%s\"", PICK(&g, versions));
         fputc('}', out);
-        if (strcmp(command, "restart") == 0) {
+        if (command && strcmp(command, "restart") == 0) {
             fprintf(out, ",\"argument\":{\"unit\":\"%s\"}", below(&g, 2) ? "nginx.service" : "app-x.service");
             if (below(&g, 2))
                 fprintf(out, ",\"option\":{\"lines\":%u%s}", below(&g, 4), below(&g, 2) ? ",\"no-block\":true" : "");
