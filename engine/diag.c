@@ -309,10 +309,14 @@ static void print_place(const struct pv_diags *diags, struct pv_span span, const
 static void print_fix(const struct pv_fix *fix, const struct paint *paint, FILE *out)
 {
     fprintf(out, "  %shint:%s ", paint->note, paint->off);
-    if (!*fix->text)
+    const char *text = fix->text + strspn(fix->text, " ");
+    int len = (int)strlen(text);
+    while (len && text[len - 1] == ' ')
+        len--;
+    if (!len)
         fputs("leave it out\n", out);
     else
-        fprintf(out, "%s `%s`\n", fix->span.start == fix->span.end ? "add" : "write", fix->text);
+        fprintf(out, "%s `%.*s`\n", fix->span.start == fix->span.end ? "add" : "write", len, text);
 }
 
 static void print_one(const struct pv_diags *diags, const struct pv_diag *diag, const struct paint *paint, FILE *out)

@@ -26,6 +26,7 @@ struct parser {
     struct pv_token ahead;    /* put back */
     bool has_ahead;
     bool skipped_statement; /* nothing was fed since one was given up */
+    bool wrong_block;       /* what is given up has braces that no rule takes */
     bool done;              /* the end of the file was reached and taken */
 
     /* The statement being read. */
@@ -305,6 +306,8 @@ static void give_up(struct parser *p, struct pv_token token)
     pv_grammar(p->grammar, PV_TOK_BAD, bad, &p->b);
     p->b.gave_up = false;
 
+    p->wrong_block = token.kind == PV_TOK_LBRACE && !block; /* braces round clauses are skipped whole */
+
     /* Nor are single tokens judged in what is skipped. */
     struct pv_diags *diags = p->lexer.diags;
     p->lexer.diags = NULL;
@@ -335,7 +338,7 @@ static void give_up(struct parser *p, struct pv_token token)
 static bool skip_one(struct parser *p, struct pv_token token, unsigned *sets)
 {
     /* The heading of a block, or what may be one: its block is skipped with it. */
-    bool heading = (is_block(p->keyword) || !p->keyword) && !in_block(p);
+    bool heading = (is_block(p->keyword) || !p->keyword || p->wrong_block) && !in_block(p);
     switch (token.kind) {
     case PV_TOK_LBRACE: ++*sets; return false;
     case PV_TOK_RBRACE:
@@ -460,6 +463,12 @@ static const char *expected(const struct parser *p)
 }
 
 /* The expected word that is nearest to a mistyped one. */
+static bool is_object(unsigned kind)
+{
+    return kind == PV_TOK_STRING || kind == PV_TOK_LIKE || kind == PV_TOK_LBRACE || kind == PV_TOK_OWN ||
+           kind == PV_TOK_IDENT;
+}
+
 static const char *nearest_word(const struct parser *p, struct pv_token token)
 {
     struct pv_nearest nearest;
@@ -473,11 +482,39 @@ static const char *nearest_word(const struct parser *p, struct pv_token token)
     return nearest.best;
 }
 
+/* Words that begin statements elsewhere, and what is written here instead. */
+static const char *elsewhere(struct parser *p, struct pv_token token)
+{
+    static const struct {
+        const char *word, *hint;
+    } rows[] = {
+        {"permit", "a rule is written `allow WHO to COMMANDS ...;`"},
+        {"grant", "a rule is written `allow WHO to COMMANDS ...;`"},
+        {"forbid", "a rule is written `deny WHO to COMMANDS ...;`"},
+        {"reject", "a rule is written `deny WHO to COMMANDS ...;`"},
+        {"block", "a rule is written `deny WHO to COMMANDS ...;`"},
+        {"default", "what no rule allows is denied: there is no default to set"},
+        {"if", "a rule says first who may do what, then `when` and the condition"},
+        {"include", "another file is brought in by `import \"PATH\";`"},
+        {"group", "a name for people is a role: `role NAME = group \"name\";`"},
+        {"user", "a name for people is a role: `role NAME = user \"name\";`"},
+        {"alias", "names are declared by `role`, `set`, `sources`, `window` and `condition`"},
+    };
+    size_t len = token.span.end - token.span.start;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strlen(rows[i].word) == len && memcmp(rows[i].word, token_bytes(p, token), len) == 0)
+            return rows[i].hint;
+    return is_word(token.kind) ? "a rule begins with `allow`, `deny`, `require` or `direct`" : NULL;
+}
+
 static void hint_at_context(struct parser *p, struct pv_diag *diag, struct pv_token token)
 {
     const char *word = nearest_word(p, token);
     unsigned before = p->previous.kind;
-    if (word) {
+    bool rule = p->keyword == PV_TOK_ALLOW || p->keyword == PV_TOK_DENY || p->keyword == PV_TOK_REQUIRE;
+    if (!p->in_statement && elsewhere(p, token) && !word) {
+        pv_diag_hint(p->b.diags, diag, "%s", elsewhere(p, token));
+    } else if (word) {
         pv_diag_hint(p->b.diags, diag, "did you mean `%s`?", word);
         pv_diag_fix(p->b.diags, diag, token.span, "%s", word);
     } else if (before == PV_TOK_DURING && is_window_part(token.kind)) {
@@ -490,6 +527,19 @@ static void hint_at_context(struct parser *p, struct pv_diag *diag, struct pv_to
         pv_diag_hint(p->b.diags, diag, "a path stands in quotes: import \"std/apt.policy\";");
     } else if (token.kind == PV_TOK_COMMA && accepts(p, PV_TOK_OR)) {
         pv_diag_hint(p->b.diags, diag, "alternatives are joined by `or`: user \"a\" or user \"b\"");
+    } else if (rule && accepts(p, PV_TOK_TO)) {
+        pv_diag_hint(p->b.diags, diag, "first who and what, then the rest: `%s WHO to COMMANDS ...;`",
+                     words[p->keyword]);
+    } else if (rule && token.kind == PV_TOK_LBRACE && accepts(p, PV_TOK_WHEN)) {
+        pv_diag_hint(p->b.diags, diag, "a rule has no block: its clauses stand behind it, and it ends with `;`");
+    } else if (rule && accepts(p, PV_TOK_WHEN) && is_object(token.kind) && !accepts(p, PV_TOK_EXCEPT)) {
+        pv_diag_hint(p->b.diags, diag, "packages stand right behind the commands, before `from` and the clauses");
+    } else if (before == PV_TOK_UNTIL && token.kind == PV_TOK_STRING) {
+        pv_diag_hint(p->b.diags, diag, "a date stands without quotes");
+    } else if (before == PV_TOK_IN && is_window_part(token.kind)) {
+        pv_diag_hint(p->b.diags, diag, "declare a window, and write its name: `window NAME = 22:00..04:00;`");
+    } else if (before == PV_TOK_BECAUSE) {
+        pv_diag_hint(p->b.diags, diag, "the reason stands in quotes: because \"Ask the help desk.\"");
     } else if (token.kind == PV_TOK_RBRACE && !in_block(p) && !in_set(p)) {
         pv_diag_hint(p->b.diags, diag, "no `{` is open here");
     } else if (token.kind == PV_TOK_RPAREN && !p->parens) {
@@ -524,7 +574,7 @@ static void insert(struct parser *p, unsigned kind, enum pv_diag_code code, stru
     struct pv_token put = invented(p, kind);
     if (!quiet(p, token)) {
         struct pv_diag *diag = pv_report(p->b.diags, code, put.span, "%s", sentence);
-        pv_diag_fix(p->b.diags, diag, put.span, "%s", words[kind]);
+        pv_diag_fix(p->b.diags, diag, put.span, "%s%s", is_word(kind) ? " " : "", words[kind]);
         diag->certain = kind == PV_TOK_SEMI || kind == PV_TOK_COMMA;
     }
     take(p, put);
@@ -630,6 +680,15 @@ static bool chained_comparison(struct parser *p, struct pv_token token)
     return true;
 }
 
+/* `allow everyone install` */
+static bool missing_to(struct parser *p, struct pv_token token)
+{
+    if (!is_word(token.kind) || pv_token_reserved(token.kind) || !accepts2(p, PV_TOK_TO, token.kind))
+        return false;
+    insert(p, PV_TOK_TO, PV_DIAG_SYNTAX, token, "`to` is missing here");
+    return true;
+}
+
 /* `x not in y` */
 static bool late_not(struct parser *p, struct pv_token token)
 {
@@ -657,6 +716,10 @@ static bool wrong_sign(struct parser *p, struct pv_token token)
     } else if (token.kind == PV_TOK_COMMA && accepts2(p, PV_TOK_OR, peek(p).kind)) {
         instead = PV_TOK_OR;
         hint = "alternatives are joined by `or`, not by commas";
+    } else if (token.kind == PV_TOK_COMMA && in_block(p) && !in_set(p) && p->keyword != PV_TOK_TEST &&
+               accepts(p, PV_TOK_SEMI)) {
+        instead = PV_TOK_SEMI;
+        hint = "a property ends with `;`";
     } else if ((token.kind == PV_TOK_COLON || token.kind == PV_TOK_ASSIGN) && accepts(p, peek(p).kind) &&
                is_word(p->previous.kind)) {
         hint = "a property is followed by its value at once";
@@ -710,6 +773,9 @@ static bool wrong_literal(struct parser *p, struct pv_token token)
         diag = quiet(p, token) ? &p->b.diags->dropped
                                : pv_report(p->b.diags, PV_DIAG_SYNTAX, token.span,
                                            "%.*s is a name here, without quotes", text_len(token), text);
+        if (accepts(p, PV_TOK_GROUP))
+            pv_diag_hint(p->b.diags, diag, "a role is a name; others are written `user %.*s` or `group %.*s`",
+                         text_len(token), text, text_len(token), text);
         pv_diag_fix(p->b.diags, diag, token.span, "%.*s", (int)len - 2, text + 1);
     } else if (token.kind == PV_TOK_INT && accepts2(p, PV_TOK_DURATION, peek(p).kind)) {
         meant.kind = PV_TOK_DURATION;
@@ -728,8 +794,8 @@ static void trouble(struct parser *p, struct pv_token token)
 {
     if (stray_semicolon(p, token) || (!token.starts_line && reserved_name(p, token)) || missing_comma(p, token) ||
         wrong_sign(p, token) || (!token.starts_line && wrong_literal(p, token)) || late_not(p, token) ||
-        missing_semicolon(p, token) || missing_close(p, token) || chained_comparison(p, token) ||
-        reserved_name(p, token) || wrong_literal(p, token))
+        missing_to(p, token) || missing_semicolon(p, token) || missing_close(p, token) ||
+        chained_comparison(p, token) || reserved_name(p, token) || wrong_literal(p, token))
         return;
     if (!quiet(p, token))
         report_unexpected(p, token);

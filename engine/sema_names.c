@@ -269,7 +269,9 @@ static void tell_unknown(struct pv_sema *sema, enum pv_name_kind kind, struct pv
     struct pv_diag *diag =
         pv_report(sema->diags, PV_DIAG_UNKNOWN_NAME, span, "unknown %s `%s`", pv_name_kind_word(kind), text.ptr);
     const char *library = standard_library(kind, text);
-    if (library)
+    if (kind == PV_NAME_COMMAND && (!strcmp(text.ptr, "ALL") || !strcmp(text.ptr, "all")))
+        pv_diag_hint(sema->diags, diag, "every declared command is `any`");
+    else if (library)
         pv_diag_hint(sema->diags, diag, "it is in a library: `import \"%s\";`", library);
     else
         guess(sema, diag, kind, text, span);

@@ -250,8 +250,10 @@ void pv_sema_sources(struct pv_sema *sema)
             collect_uses(sema, named, named->decl->sources->from);
             continue;
         }
-        check_type(sema, named);
-        check_location(sema, named);
+        if (!sema->incomplete) { /* what is missing may have stood where an error is */
+            check_type(sema, named);
+            check_location(sema, named);
+        }
         check_key(sema, named);
         check_values(sema, named);
         emit_source(sema, named);

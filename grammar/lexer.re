@@ -174,7 +174,9 @@ static void stray_character(struct pv_lexer *lexer, const unsigned char *start)
         struct pv_diag *diag = REPORT(lexer, BAD_CHARACTER, start, start + len, "`%.*s` (U+%04X) has no place here",
                                       (int)len, (const char *)start, (unsigned)code_point);
         if (*start == '/')
-            HINT(lexer, diag, "paths stand in quotes");
+            HINT(lexer, diag, "paths and patterns stand in quotes");
+        else if (*start == '-' && start[1] == '-')
+            HINT(lexer, diag, "comments start with `#`");
         else if (*start == '%')
             HINT(lexer, diag, "a group is written `group \"name\"`");
     }
@@ -209,7 +211,9 @@ static struct pv_token foreign(struct pv_lexer *lexer, unsigned kind, const char
     bool word = meant[0] >= 'a';
     FIX(lexer, diag, start, end, "%s%s%s", word && start > lexer->text && start[-1] > ' ' ? " " : "", meant,
         word && *end > ' ' ? " " : "");
-    if (diag)
+    if (kind == PV_TOK_LIKE)
+        HINT(lexer, diag, "there are no regular expressions: write `like` and a pattern, with `*` and `?`");
+    else if (diag)
         diag->certain = true;
     return finish(lexer, kind, false, true, start, end);
 }
@@ -217,7 +221,10 @@ static struct pv_token foreign(struct pv_lexer *lexer, unsigned kind, const char
 static struct pv_token bad_number(struct pv_lexer *lexer, const unsigned char *start, const unsigned char *end)
 {
     struct pv_diag *diag = REPORT(lexer, NUMBER_RANGE, start, end, "numbers are whole");
-    HINT(lexer, diag, "a version is a string: \"%.*s\"", (int)(end - start), (const char *)start);
+    if (lexer->last == PV_TOK_VERSION)
+        HINT(lexer, diag, "a policy's version is one number that grows: 1, 2, 3");
+    else
+        HINT(lexer, diag, "a version is a string: \"%.*s\"", (int)(end - start), (const char *)start);
     return finish(lexer, PV_TOK_STRING, false, true, start, end);
 }
 
@@ -395,6 +402,7 @@ struct pv_token pv_lex(struct pv_lexer *lexer)
         "=>"                            { FOREIGN(GE, ">="); }
         "==="                           { FOREIGN(EQ, "=="); }
         "!=="                           { FOREIGN(NE, "!="); }
+        "=~" | "~="                     { FOREIGN(LIKE, "like"); }
         "..."                           { FOREIGN(DOTDOT, ".."); }
         ":="                            { FOREIGN(ASSIGN, "="); }
         "//" | "/*"                     { foreign_comment(lexer, start); continue; }
