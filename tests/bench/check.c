@@ -130,9 +130,9 @@ static void read_and_lex(const char *path)
     pv_arena_free(arena);
 }
 
-static void compile(const char *path, enum pv_compile_goal goal)
+static void compile(const char *path, enum pv_compile_goal goal, bool lint)
 {
-    struct pv_compile_options options = {.load = {.library = &library, .n_library = 1}, .goal = goal};
+    struct pv_compile_options options = {.load = {.library = &library, .n_library = 1}, .goal = goal, .lint = lint};
     struct pv_compilation made;
     if (pv_compile_file(path, &options, &made) != 0 || pv_diags_errors(&made.program->diags) != 0) {
         pv_diags_print(&made.program->diags, stderr, false, 5);
@@ -153,12 +153,12 @@ static void parse(const char *path)
 
 static void check(const char *path)
 {
-    compile(path, PV_COMPILE_CHECK);
+    compile(path, PV_COMPILE_CHECK, true); /* lints and all, as the verb does */
 }
 
 static void compile_all(const char *path)
 {
-    compile(path, PV_COMPILE_EVALUATE);
+    compile(path, PV_COMPILE_EVALUATE, false);
 }
 
 struct figure {
@@ -247,8 +247,8 @@ int main(int argc, char **argv)
         return 2;
     }
     library = argv[1];
-    if (argc > 3 && strcmp(argv[2], "--only") == 0) { /* one compilation, for a profiler */
-        compile_all(argv[3]);
+    if (argc > 3 && strcmp(argv[2], "--only") == 0) { /* once, for a profiler */
+        check(argv[3]);
         return 0;
     }
     if (argc > 4 && strcmp(argv[2], "--write") == 0) {
