@@ -128,8 +128,9 @@ agent_reload() {
 as() {
     local user=$1
     shift
-    setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups env -i PATH=/usr/bin:/bin LANG=C.UTF-8 TERM=dumb \
-        HOME=/ USER="$user" PROVISO_SOCKET="$socket" "$@"
+    # From a folder that everybody can enter: the tree may stand where this person cannot go.
+    env --chdir=/ setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups env -i PATH=/usr/bin:/bin \
+        LANG=C.UTF-8 TERM=dumb HOME=/ USER="$user" PROVISO_SOCKET="$socket" "$@"
 }
 
 self() {

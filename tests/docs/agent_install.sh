@@ -5,7 +5,10 @@ set -euo pipefail
 : "${PV_ROOT:?}"
 page=$PV_ROOT/docs/agent.md
 if [ -z "${IN_OVERLAY-}" ]; then
-  IN_OVERLAY=1 exec unshare --mount --pid --fork --kill-child "$0"
+  # Where / is no mount of its own (a chroot), its propagation cannot be changed, and need not be.
+  propagation=private
+  unshare --mount true 2>/dev/null || propagation=unchanged
+  IN_OVERLAY=1 exec unshare --mount --propagation "$propagation" --pid --fork --kill-child "$0"
 fi
 base=$(mktemp -d)
 mount -t tmpfs -o mode=755 overlay "$base"
