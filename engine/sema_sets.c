@@ -211,6 +211,10 @@ static void add_lines(struct pv_sema *sema, struct collector *collector, uint32_
     for (uint32_t line = 1; line <= pv_sources_file(sources, file)->n_lines; line++) {
         uint32_t len;
         const char *text = pv_sources_line(sources, file, line, &len);
+        if (line == 1 && len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* some editors' mark of UTF-8 */
+            text += 3;
+            len -= 3;
+        }
         while (len && is_blank(text[len - 1]))
             len--;
         while (len && is_blank(*text)) {
