@@ -121,6 +121,7 @@ enum {
     OPT_HARD_LIMIT,
     OPT_REFRESH,
     OPT_PROTECTED,
+    OPT_APT_OPTION,
     OPT_NO_BROKER,
     OPT_READY_FD,
 };
@@ -145,6 +146,8 @@ static const struct argp_option option_table[] = {
     {"hard-limit", OPT_HARD_LIMIT, "SECONDS", 0, "Time after which even dpkg is ended (never)", 2},
     {"refresh", OPT_REFRESH, "SECONDS", 0, "Age at which package lists are fetched again (3600)", 2},
     {"protected", OPT_PROTECTED, "PACKAGE", 0, "A package whose removal needs an allow that names it; repeatable", 2},
+    {"apt-option", OPT_APT_OPTION, "KEY=VALUE", 0,
+     "A setting of this host for apt, such as Acquire::http::Proxy=http://proxy:3128; repeatable", 2},
     {"no-broker", OPT_NO_BROKER, NULL, 0, "Answer questions, broker nothing", 2},
     {"foreground", 'f', NULL, 0, "Do not go into the background", 3},
     {"ready-fd", OPT_READY_FD, "FD", 0, "Write a line there once clients can connect", 3},
@@ -194,6 +197,19 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         o->protected_packages[o->n_protected++] = arg;
         break;
     }
+    case OPT_APT_OPTION: {
+        char *value = strchr(arg, '=');
+        struct pv_apt_option *bigger = realloc(o->apt_options, (o->n_apt_options + 1) * sizeof *bigger);
+        if (!bigger)
+            return ENOMEM;
+        o->apt_options = bigger;
+        if (!value)
+            argp_error(state, "%s: a setting is written KEY=VALUE", arg);
+        else
+            *value = '\0';
+        o->apt_options[o->n_apt_options++] = (struct pv_apt_option){.key = arg, .value = value ? value + 1 : ""};
+        break;
+    }
     case 'f': o->foreground = true; break;
     case ARGP_KEY_ARG: argp_error(state, "%s: no argument is expected", arg); break;
     default: return ARGP_ERR_UNKNOWN;
@@ -225,8 +241,8 @@ static int check_path(const char *path, bool missing_ok)
 static int check_paths(const struct options *o)
 {
     char directory[PATH_MAX];
-    static const char *const programs[] = {"proviso-launch", "proviso-runner",  "proviso-frontend",
-                                           "proviso-ledger", "proviso-planner", "proviso-resolver"};
+    static const char *const programs[] = {"proviso-launch",  "proviso-runner",   "proviso-frontend", "proviso-ledger",
+                                           "proviso-planner", "proviso-resolver", "proviso-hook"};
     snprintf(directory, sizeof directory, "%s", o->socket);
     char *slash = strrchr(directory, '/');
     if (slash && slash != directory)
@@ -241,6 +257,26 @@ static int check_paths(const struct options *o)
             return -1;
     }
     return 0;
+}
+
+static int drop(void *context, const void *bytes, size_t len)
+{
+    (void)context, (void)bytes, (void)len;
+    return 0;
+}
+
+/* What is carried over from the host into apt's configuration, before a request depends on it. */
+static int check_apt(const struct options *o)
+{
+    char hook[PATH_MAX];
+    struct pv_apt_error error = {0};
+    snprintf(hook, sizeof hook, "%s/proviso-hook", o->libexec);
+    const struct pv_apt_setup setup = {
+        .root = o->root, .hook = hook, .options = o->apt_options, .n_options = o->n_apt_options};
+    if (pv_apt_config_canonical(&setup, drop, NULL, &error) == 0)
+        return 0;
+    pv_mon_log("refusing to start: %s", error.text);
+    return -1;
 }
 
 static int find_account(struct account *account)
@@ -553,7 +589,8 @@ static int start(struct monitor *m)
         return -1;
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     umask(077);
-    if (check_paths(&m->options) || find_accounts(&m->options) || read_keys(m) || open_state(m))
+    if (check_paths(&m->options) || check_apt(&m->options) || find_accounts(&m->options) || read_keys(m) ||
+        open_state(m))
         return -1;
     learn_host(m);
     if (pv_mon_policy_start(m)) {

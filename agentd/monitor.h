@@ -82,6 +82,8 @@ struct options {
     int ready_fd; /* -1: none */
     const char **protected_packages;
     size_t n_protected;
+    struct pv_apt_option *apt_options; /* of the host's, carried over into apt's configuration */
+    size_t n_apt_options;
 };
 
 struct client;

@@ -210,7 +210,13 @@ int pv_mon_transaction_set(struct request *r, char *why, size_t size)
         if (!t->sources[i].excluded)
             list[n++] = t->sources[i].apt;
     snprintf(hook, sizeof hook, "%s/proviso-hook", r->m->options.libexec);
-    struct pv_apt_setup setup = {.root = r->m->options.root, .hook = hook, .sources = list, .n_sources = n};
+    const struct options *o = &r->m->options;
+    struct pv_apt_setup setup = {.root = o->root,
+                                 .hook = hook,
+                                 .sources = list,
+                                 .n_sources = n,
+                                 .options = o->apt_options,
+                                 .n_options = o->n_apt_options};
     crypto_hash_sha256_state state;
     crypto_hash_sha256_init(&state);
     if (pv_apt_config_canonical(&setup, hash_sink, &state, &error))

@@ -166,6 +166,17 @@ expect_status 77
 installed motd-banner 1.2
 userdel "$bob-2"
 
+# Settings of the host are carried over where the operator names them.
+agent_stop
+[ "$agent_status" = 0 ] || fail "the agent ended with $agent_status"
+! agent_start --refresh 0 --apt-option APT::Get::AllowUnauthenticated=true || fail "a setting that weakens apt was taken"
+! agent_start --refresh 0 --apt-option Acquire::Retries || fail "a setting without a value was taken"
+agent_start --refresh 0 --apt-option Acquire::http::Proxy=http://127.0.0.1:9/ ||
+    fail "the agent does not start with a setting of the host"
+self "$alice" install motd-banner
+expect_status 0
+grep -lq 'Acquire::http::Proxy "http://127.0.0.1:9/";' "$work"/state/apt/*/apt.conf || fail "the proxy is not in apt's configuration"
+
 agent_stop
 [ "$agent_status" = 0 ] || fail "the agent ended with $agent_status"
 audit verify --state "$work/state" >"$work/out" 2>&1 || fail "the ledger does not verify"
