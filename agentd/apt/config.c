@@ -98,11 +98,10 @@ static void render_conf(struct pv_text *out, const char *set_dir, const struct p
                    "Dir::Etc \"%s/etc\";\n"
                    "Dir::Etc::sourceparts \"%s/etc/sources.list.d\";\n"
                    "Dir::Etc::preferences \"/dev/null\";\n"
-                   "Dir::Etc::preferencesparts \"%s\";\n"
+                   "Dir::Etc::preferencesparts \"/dev/null\";\n"
                    "Dir::Etc::netrc \"%s/etc/auth.conf\";\n"
                    "Dir::Log \"%s/var/log/apt\";\n",
-                   set_dir, set_dir, root, root, set_dir, set_dir, set_dir, set_dir,
-                   setup->preferences_parts ? setup->preferences_parts : "/dev/null", set_dir, root);
+                   set_dir, set_dir, root, root, set_dir, set_dir, set_dir, set_dir, set_dir, root);
     pv_text_printf(out, "APT::Install-Recommends \"%s\";\n", setup->no_recommends ? "false" : "true");
     pv_text_printf(out, "DPkg::Lock::Timeout \"%u\";\n", setup->lock_timeout ? setup->lock_timeout : 600);
     if (alternate) /* dpkg itself runs outside and enters the root for maintainer scripts only */
@@ -121,13 +120,6 @@ static int check_setup(const struct pv_apt_setup *setup, struct pv_apt_error *er
     error->text[0] = '\0';
     if (!pv_apt_path_plain(setup->root) || !pv_apt_path_plain(setup->hook))
         return pv_apt_refuse(error, "the root or the hook is not a plain absolute path");
-    if (setup->preferences_parts) {
-        if (!pv_apt_path_plain(setup->preferences_parts))
-            return pv_apt_refuse(error, "the directory of pins is not a plain absolute path");
-        int result = pv_apt_path_guarded(setup->preferences_parts, error);
-        if (result)
-            return result;
-    }
     for (size_t i = 0; i < setup->n_options; i++)
         if (!option_allowed(setup->options[i].key) || !option_value_plain(setup->options[i].value))
             return pv_apt_refuse(error, "the setting %.80s cannot be carried over from the host",

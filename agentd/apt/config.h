@@ -52,7 +52,6 @@ struct pv_apt_setup {
     size_t n_sources;
     const struct pv_apt_option *options;
     size_t n_options;
-    const char *preferences_parts; /* the host's preferences.d to import, or NULL */
     bool no_recommends;
     unsigned lock_timeout; /* seconds to wait for dpkg's locks; 0: 600 */
 };
