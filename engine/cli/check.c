@@ -26,16 +26,27 @@ static const struct argp_option option_rows[] = {
     {0},
 };
 
-/* A date that exists, as days since 1970-01-01. */
+/* A date that exists, YEAR-MONTH-DAY, as days since 1970-01-01. */
 static bool read_date(const char *text, int64_t *day)
 {
-    unsigned year, month, date;
-    int end = 0;
-    if (sscanf(text, "%4u-%2u-%2u%n", &year, &month, &date, &end) != 3 || text[end] || month < 1 || month > 12 ||
-        date < 1 || date > 31)
+    unsigned field[3] = {0};
+    static const char form[] = "dddd-dd-dd";
+    if (strlen(text) != sizeof(form) - 1)
         return false;
-    *day = pv_days_from_civil(year, month, date);
-    return month == 12 ? date <= 31 : *day < pv_days_from_civil(year, month + 1, 1);
+    for (unsigned i = 0, part = 0; form[i]; i++) {
+        if (form[i] == '-' ? text[i] != '-' : text[i] < '0' || text[i] > '9')
+            return false;
+        if (form[i] == '-')
+            part++;
+        else
+            field[part] = field[part] * 10 + (unsigned)(text[i] - '0');
+    }
+    if (field[0] < 1 || field[1] < 1 || field[1] > 12 || field[2] < 1 || field[2] > 31)
+        return false;
+    *day = pv_days_from_civil(field[0], field[1], field[2]);
+    int64_t next =
+        field[1] == 12 ? pv_days_from_civil(field[0] + 1, 1, 1) : pv_days_from_civil(field[0], field[1] + 1, 1);
+    return *day < next;
 }
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)

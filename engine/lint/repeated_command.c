@@ -9,7 +9,7 @@ static void check(struct pv_lint *lint, const struct pv_ast_scope *scope)
         struct pv_named *named = ref->sema;
         if (!named->command)
             continue;
-        if (named->command->stamp == stamp) {
+        if (before && named->command->stamp == stamp) {
             struct pv_diag *diag = pv_report(lint->diags, PV_DIAG_REPEATED_COMMAND, ref->name.span,
                                              "`%s` is listed twice", ref->name.text.ptr);
             pv_diag_fix(lint->diags, diag,
