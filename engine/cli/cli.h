@@ -235,7 +235,7 @@ int pv_cli_test_format(const char *name, enum pv_cli_test_format *format); /* 0 
 /* Prints the results, an object of schema proviso/test/1. */
 void pv_cli_test_print(json_t *output, enum pv_cli_test_format format);
 
-/* ---- coverage.c ---- */
+/* ---- coverage.c, coverage_output.c ---- */
 
 /* Coverage of several policies, folded together. Zeroed at first. */
 struct pv_cli_coverage {
