@@ -116,23 +116,45 @@ static bool rule_covers(const struct pv_ir_rule *wide, const struct pv_ir_rule *
            clauses_cover(wide, narrow);
 }
 
+struct deny {
+    const struct pv_lint_rule *rule;
+    const struct pv_ir_expr *object; /* NULL: every package */
+};
+
+static const struct pv_ir_expr *object_of(const struct pv_ir_rule *rule)
+{
+    const struct pv_ir_clause *clause = clause_of(rule, PV_C_OBJECT);
+    return clause ? clause->expr : NULL;
+}
+
+/* Most pairs of rules are about two names that differ: told apart before anything else is looked at. */
+static bool other_package(const struct pv_ir_expr *deny, const struct pv_ir_expr *allow)
+{
+    return deny &&
+           (!allow || (deny->kind == PV_IR_STR && allow->kind == PV_IR_STR && !same(deny->string, allow->string)));
+}
+
 void pv_lint_covered_allow(struct pv_lint *lint)
 {
     uint32_t work = 0, n_denies = 0;
-    const struct pv_lint_rule **denies = pv_arena_array(lint->arena, lint->n_rules + 1u, sizeof *denies);
+    struct deny *denies = pv_arena_array(lint->arena, lint->n_rules + 1u, sizeof *denies);
     for (uint32_t i = 0; i < lint->n_rules; i++)
         if (lint->rules[i].ast->kind == PV_AST_DENY)
-            denies[n_denies++] = &lint->rules[i];
+            denies[n_denies++] = (struct deny){&lint->rules[i], object_of(lint->rules[i].ir)};
     for (uint32_t i = 0; i < lint->n_rules; i++) {
         const struct pv_lint_rule *allow = &lint->rules[i];
         if (allow->ast->kind != PV_AST_ALLOW)
             continue;
-        for (uint32_t k = 0; k < n_denies && work < PV_LINT_MAX_WORK; k++, work++) {
-            if (!rule_covers(denies[k]->ir, allow->ir))
+        const struct pv_ir_expr *object = object_of(allow->ir);
+        for (uint32_t k = 0; k < n_denies && work < PV_LINT_MAX_WORK; k++) {
+            if (other_package(denies[k].object, object))
+                continue;
+            work++;
+            if (!rule_covers(denies[k].rule->ir, allow->ir))
                 continue;
             struct pv_diag *diag = pv_report(lint->diags, PV_DIAG_COVERED_ALLOW, allow->ast->keyword,
                                              "a deny covers all of this allow: it allows nothing");
-            pv_diag_related(lint->diags, diag, denies[k]->ast->keyword, "the deny, which wins wherever it stands");
+            pv_diag_related(lint->diags, diag, denies[k].rule->ast->keyword, "the deny, which wins wherever it stands");
             pv_diag_hint(lint->diags, diag, "write the exception into the deny: `unless ...`, or `except ...`");
             break;
         }

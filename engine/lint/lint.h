@@ -19,7 +19,9 @@
 
 #define PV_LINT_SOON     30         /* days before an `until` that are told as soon */
 #define PV_LINT_MAX_SIZE (1u << 16) /* nodes of an expression that is walked; larger ones are passed over */
-#define PV_LINT_MAX_WORK (1u << 20) /* pairs of rules that are compared in one run */
+/* Pairs of rules that one lint compares closely. Enough for some 350 allows beside 350 denies; what a larger policy has
+ * beyond that is for the exact analysis. */
+#define PV_LINT_MAX_WORK (1u << 17)
 
 /* A rule as written and as checked. */
 struct pv_lint_rule {
