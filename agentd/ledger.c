@@ -64,11 +64,11 @@ static const char *const statements[N_STATEMENTS] = {
     [S_MAX_REQUEST] = "SELECT max(request) FROM record WHERE request <> 0",
     [S_COUNT_UNFINISHED] = "SELECT count(*) FROM unfinished",
     [S_OWNER] = "SELECT uid, user, seq FROM ownership WHERE root = ?1 AND name = ?2 AND arch = ?3",
-    [S_CHANGES] = "SELECT total(changes) FROM record WHERE uid = ?1 AND time >= ?2 AND changes > 0",
+    [S_CHANGES] = "SELECT body FROM record WHERE uid = ?1 AND time >= ?2 AND changes > 0",
     /* The last decision of each request; a request without an id is a row of its own. */
     [S_HISTORY] = "SELECT seq, time, request, body FROM record AS r WHERE uid = ?1 AND kind = ?2 AND seq < ?3 "
                   "AND (request = 0 OR NOT EXISTS (SELECT 1 FROM record AS later WHERE later.request = r.request "
-                  "AND later.request <> 0 AND later.kind = ?2 AND later.seq > r.seq)) ORDER BY seq DESC LIMIT ?4",
+                  "AND later.request <> 0 AND later.kind = ?2 AND later.seq > r.seq)) ORDER BY seq DESC",
     [S_OUTCOME] = "SELECT body FROM record WHERE request = ?1 AND request <> 0 AND kind = ?2 ORDER BY seq DESC LIMIT 1",
     [S_UNFINISHED] = "SELECT request, uid, seq, time FROM unfinished ORDER BY seq",
     [S_OWNED] = "SELECT name, arch, uid, user, seq FROM ownership WHERE root = ?1 ORDER BY name, arch",
@@ -618,12 +618,32 @@ static void handle_owners(struct ledger *l, struct pv_rbuf *r)
         send_frame(PV_MSG_LEDGER_OWNERS_ARE, &w);
 }
 
+/* The column uid finds a decision; whose it is, its body tells: a uid may have been another account's before. 1 when it
+ * is this user's, with *record and *arena (to be freed); else 0 with nothing to free, or an SQLite error. */
+static int decided_for(sqlite3_stmt *stmt, int column, const char *user, size_t user_len, struct pv_record *record,
+                       void **arena, int *rc)
+{
+    if (pv_record_decode(PV_RECORD_DECISION, sqlite3_column_blob(stmt, column),
+                         (size_t)sqlite3_column_bytes(stmt, column), record, arena) != 0) {
+        *rc = SQLITE_CORRUPT;
+        return 0;
+    }
+    if (record->decision.user.len == user_len && memcmp(record->decision.user.ptr, user, user_len) == 0)
+        return 1;
+    free(*arena);
+    return 0;
+}
+
 static void handle_changes(struct ledger *l, struct pv_rbuf *r)
 {
     struct pv_wbuf w;
     sqlite3_stmt *stmt = l->stmt[S_CHANGES];
-    uint64_t tag = pv_get_u64(r);
+    struct pv_record record;
+    void *arena;
+    size_t user_len;
+    uint64_t tag = pv_get_u64(r), total = 0;
     uint32_t uid = pv_get_u32(r);
+    const char *user = pv_get_str(r, PV_LEDGER_NAME_MAX, &user_len);
     uint64_t since = pv_get_u64(r);
     if (!pv_rbuf_done(r)) {
         bad_question(tag);
@@ -631,16 +651,23 @@ static void handle_changes(struct ledger *l, struct pv_rbuf *r)
     }
     sqlite3_bind_int64(stmt, 1, uid);
     sqlite3_bind_int64(stmt, 2, since > INT64_MAX ? INT64_MAX : (sqlite3_int64)since);
-    int rc = sqlite3_step(stmt);
-    double total = rc == SQLITE_ROW ? sqlite3_column_double(stmt, 0) : 0;
+    int rc;
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (decided_for(stmt, 0, user, user_len, &record, &arena, &rc)) {
+            total += record.decision.changes; /* 32 bits each: no ledger holds enough to wrap */
+            free(arena);
+        }
+        if (rc != SQLITE_ROW)
+            break;
+    }
     sqlite3_reset(stmt);
-    if (rc != SQLITE_ROW) {
+    if (rc != SQLITE_DONE) {
         failed_question(l, tag, rc);
         return;
     }
     pv_wbuf_init(&w, out_buffer, sizeof out_buffer);
     pv_put_u64(&w, tag);
-    pv_put_u64(&w, total < 1e15 ? (uint64_t)total : UINT64_C(1000000000000000));
+    pv_put_u64(&w, total);
     send_frame(PV_MSG_LEDGER_CHANGES_ARE, &w);
 }
 
@@ -703,17 +730,11 @@ static int put_outcome(struct ledger *l, struct pv_wbuf *w, uint64_t request)
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int send_history_row(struct ledger *l, uint64_t tag, sqlite3_stmt *stmt)
+static int send_history_row(struct ledger *l, uint64_t tag, sqlite3_stmt *stmt, const struct pv_record_decision *d)
 {
-    struct pv_record record;
     struct pv_wbuf w;
-    void *arena;
     bool truncated = false;
     uint64_t request = (uint64_t)sqlite3_column_int64(stmt, 2);
-    if (pv_record_decode(PV_RECORD_DECISION, sqlite3_column_blob(stmt, 3), (size_t)sqlite3_column_bytes(stmt, 3),
-                         &record, &arena) != 0)
-        return SQLITE_CORRUPT;
-    const struct pv_record_decision *d = &record.decision;
     pv_wbuf_init(&w, out_buffer, sizeof out_buffer);
     pv_put_u64(&w, tag);
     pv_put_u64(&w, (uint64_t)sqlite3_column_int64(stmt, 0));
@@ -728,7 +749,6 @@ static int send_history_row(struct ledger *l, uint64_t tag, sqlite3_stmt *stmt)
     put_list(&w, d->verdict.rules, d->verdict.n_rules, sizeof *d->verdict.rules, &truncated);
     put_list(&w, d->verdict.because, d->verdict.n_because, sizeof *d->verdict.because, &truncated);
     pv_put_bool(&w, truncated);
-    free(arena);
     int rc = put_outcome(l, &w, request);
     if (rc == SQLITE_OK)
         send_frame(PV_MSG_LEDGER_HISTORY_ROW, &w);
@@ -738,8 +758,12 @@ static int send_history_row(struct ledger *l, uint64_t tag, sqlite3_stmt *stmt)
 static void handle_history(struct ledger *l, struct pv_rbuf *r)
 {
     sqlite3_stmt *stmt = l->stmt[S_HISTORY];
+    struct pv_record record;
+    void *arena;
+    size_t user_len;
     uint64_t tag = pv_get_u64(r);
     uint32_t uid = pv_get_u32(r);
+    const char *user = pv_get_str(r, PV_LEDGER_NAME_MAX, &user_len);
     uint32_t limit = pv_get_u32_max(r, PV_LEDGER_HISTORY_MAX);
     uint64_t before = pv_get_u64(r);
     uint32_t rows = 0;
@@ -750,14 +774,19 @@ static void handle_history(struct ledger *l, struct pv_rbuf *r)
     sqlite3_bind_int64(stmt, 1, uid);
     sqlite3_bind_int64(stmt, 2, PV_RECORD_DECISION);
     sqlite3_bind_int64(stmt, 3, before == 0 || before > INT64_MAX ? INT64_MAX : (sqlite3_int64)before);
-    sqlite3_bind_int64(stmt, 4, limit);
-    int rc;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        rc = send_history_row(l, tag, stmt);
-        if (rc != SQLITE_OK)
+    int rc = SQLITE_DONE;
+    while (rows < limit && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (decided_for(stmt, 3, user, user_len, &record, &arena, &rc)) {
+            int sent = send_history_row(l, tag, stmt, &record.decision);
+            free(arena);
+            rc = sent == SQLITE_OK ? rc : sent;
+            rows++;
+        }
+        if (rc != SQLITE_ROW)
             break;
-        rows++;
     }
+    if (rc == SQLITE_ROW)
+        rc = SQLITE_DONE; /* as many as were asked for */
     sqlite3_reset(stmt);
     if (rc == SQLITE_DONE)
         send_rows_end(tag, rows);

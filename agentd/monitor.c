@@ -495,6 +495,11 @@ static void ready(void *context)
     tell_systemd();
 }
 
+static void stop_now(void *context)
+{
+    ((struct monitor *)context)->loop.stop = true;
+}
+
 void pv_mon_ledger_opened(struct monitor *m)
 {
     struct pv_record r = {.kind = PV_RECORD_START, .uid = PV_RECORD_NOBODY};
@@ -507,12 +512,9 @@ void pv_mon_ledger_opened(struct monitor *m)
     pv_mon_record(m, &r, true, NULL, NULL);
     pv_mon_policy_record(m);
     pv_mon_run_recover(m);
+    if (pv_mon_owners_start(m))
+        stop_now(m);
     ready(m);
-}
-
-static void stop_now(void *context)
-{
-    ((struct monitor *)context)->loop.stop = true;
 }
 
 static void stop_recorded(void *context, bool durable)
@@ -630,6 +632,7 @@ static void finish(struct monitor *m)
     }
     while (m->clients)
         pv_mon_client_drop(m->clients);
+    pv_mon_owners_stop(m);
     pv_mon_ledger_stop(m);
     pv_mon_policy_unref(m->policy);
     sweep(m);

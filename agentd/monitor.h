@@ -15,6 +15,7 @@
  *   monitor_answer.c       frames that show decisions and rules
  *   monitor_run.c          run directories, runners, adoption
  *   monitor_transaction.c  package transactions: lock, sources, refresh, plan, decision  (monitor_transaction.h)
+ *   monitor_owner.c        what happened outside the agent, held against ownership
  *   monitor_apply.c        fetch, apply, marks, reconciliation with dpkg's database
  *
  * Objects are freed by pv_mon_free_later(), never while a callback of theirs may be on the stack. Nothing here waits:
@@ -90,6 +91,7 @@ struct client;
 struct request;
 struct policy;
 struct ledger;
+struct owners;
 
 struct monitor {
     struct pv_loop loop;
@@ -99,6 +101,7 @@ struct monitor {
     struct pv_minisign_pubkey pubkey;
     struct policy *policy; /* in force; never NULL once the monitor listens */
     struct ledger *ledger;
+    struct owners *owners;
     struct pv_watch listener;
     struct client *clients;
     struct request *requests;
@@ -304,6 +307,9 @@ struct owner_fact {
     bool owned;
 };
 
+/* Of a request: whether it waits for dpkg's log to be read (monitor_owner.c). */
+enum log_wait { LOG_READ, LOG_WAITS_NEXT, LOG_WAITS };
+
 struct own_denial {
     const char *id; /* "builtin:...", NULL for none */
     const char *sentence;
@@ -339,6 +345,9 @@ struct request {
     bool facts_failed;
     size_t owners_asked, owners_answered; /* of r->owners */
     void (*facts_ready)(struct request *r);
+    enum log_wait log_wait;
+    void (*log_known)(struct request *r);
+    bool owners_unknown; /* what happened outside the agent could not be found out: nobody owns anything */
     /* deciding: asks[1] is with the groups of both, where they differ */
     struct pv_str *groups[2];
     uint32_t n_groups[2];
@@ -393,11 +402,25 @@ void pv_mon_request_decided(struct request *r);
 /* Asks the ledger who owns these packages; the answers are added to r->owners. Then `next`, or the request fails. */
 void pv_mon_request_ask_owners(struct request *r, const char *const *packages, const char *const *archs, size_t n,
                                void (*next)(struct request *r));
-/* Gives an operation its owner from r->owners; arch NULL: whatever the architecture. */
+/* Gives an operation its owner from r->owners; arch NULL: whatever the architecture. An owner who shares one of uid and
+ * name with the caller and not the other is an account that is gone: no owner. */
 void pv_mon_request_owner(const struct request *r, struct operation *op, const char *arch);
+/* Whether that is so of this owner. */
+bool pv_mon_owner_is_gone(const struct request *r, const struct owner_fact *fact);
+/* Puts the end of an ownership on record. */
+void pv_mon_request_end_owner(struct request *r, struct owner_fact *fact, const char *reason);
 const char *pv_mon_outcome_word(enum pv_outcome outcome);
 /* The seconds that the command may take: the shortest of policy, command, request and default. */
 int64_t pv_mon_request_limit(const struct request *r);
+
+/* ---- monitor_owner.c ---- */
+
+/* After the ledger has opened; reads how far dpkg's log was read. 0 or -1 (no memory). */
+int pv_mon_owners_start(struct monitor *m);
+void pv_mon_owners_stop(struct monitor *m);
+/* Ends on record what changes outside the agent have ended, then `next`, at once or later; ask for owners after it.
+ * Where that cannot be found out, r->owners_unknown is set. */
+void pv_mon_owners_reconcile(struct request *r, void (*next)(struct request *r));
 
 /* ---- monitor_decide.c ---- */
 

@@ -506,6 +506,11 @@ void pv_mon_request_ask_owners(struct request *r, const char *const *packages, c
     facts_answered(r);
 }
 
+bool pv_mon_owner_is_gone(const struct request *r, const struct owner_fact *fact)
+{
+    return fact->owned && (fact->uid == r->uid) != (strcmp(fact->user, r->user) == 0);
+}
+
 void pv_mon_request_owner(const struct request *r, struct operation *op, const char *arch)
 {
     op->owner = NULL;
@@ -515,10 +520,23 @@ void pv_mon_request_owner(const struct request *r, struct operation *op, const c
         if (!fact->owned || !op->package || strcmp(fact->package, op->package) != 0 ||
             (arch && strcmp(fact->arch, arch) != 0))
             continue;
+        if (r->owners_unknown || pv_mon_owner_is_gone(r, fact))
+            continue;
         op->owner = fact->user;
-        /* A uid that was given to somebody else since is not the owner: then names are compared, and they differ. */
-        op->owner_uid = fact->uid == r->uid && strcmp(fact->user, r->user) != 0 ? -1 : (int64_t)fact->uid;
+        op->owner_uid = (int64_t)fact->uid;
     }
+}
+
+void pv_mon_request_end_owner(struct request *r, struct owner_fact *fact, const char *reason)
+{
+    struct pv_record record = {.kind = PV_RECORD_OWN, .uid = fact->uid, .request = r->id};
+    record.own.root = pv_str_of(r->m->options.root);
+    record.own.package = pv_str_of(fact->package);
+    record.own.arch = pv_str_of(fact->arch);
+    record.own.user = pv_str_of(fact->user);
+    record.own.reason = pv_str_of(reason);
+    pv_mon_record(r->m, &record, true, NULL, NULL);
+    fact->owned = false;
 }
 
 /* ---- Deciding what was asked ---- */
@@ -576,6 +594,9 @@ static void facts_known(struct request *r)
 {
     for (uint32_t i = 0; i < r->n_operations; i++)
         pv_mon_request_owner(r, &r->operations[i], NULL);
+    for (size_t i = 0; i < r->n_owners && !r->explain; i++)
+        if (pv_mon_owner_is_gone(r, &r->owners[i]))
+            pv_mon_request_end_owner(r, &r->owners[i], "account deleted");
     if (r->command < 0) { /* one of those that are never brokered */
         abuse(r, PV_ABUSE_NEVER_BROKERED, r->wire.command);
         decide_run(r);
@@ -620,16 +641,16 @@ static void rights_ready(struct request *r)
 }
 
 /* Changes since midnight in the policy's zone, and who owns what was named. */
-static void ask_facts(struct request *r)
+static void ask_ledger(struct request *r)
 {
-    uint8_t bytes[32];
+    uint8_t bytes[PV_REQUEST_NAME_MAX + 64];
     struct pv_wbuf w;
     pv_mon_fill_user(r, 0, -1);
     int64_t clock = pv_request_value(r->asks[0], PV_A_TIME_CLOCK)->number;
     pv_wbuf_init(&w, bytes, sizeof bytes);
     pv_put_u32(&w, r->uid);
+    pv_put_cstr(&w, r->user);
     pv_put_u64(&w, (uint64_t)(r->time - clock) * 1000000000u);
-    r->state = RS_FACTS;
     r->waiting = 1;
     r->facts_ready = r->wire.verb == PV_VERB_RIGHTS ? rights_ready : facts_known;
     if (pv_mon_ask(r->m, PV_MSG_LEDGER_CHANGES, &w, changes_are, r)) {
@@ -649,6 +670,16 @@ static void ask_facts(struct request *r)
     }
     if (n)
         pv_mon_request_ask_owners(r, packages, archs, n, facts_known);
+}
+
+/* A package transaction reconciles when it has its plan: what is asked for here only tells early denials. */
+static void ask_facts(struct request *r)
+{
+    r->state = RS_FACTS;
+    if (r->takes_packages && !r->is_apt)
+        pv_mon_owners_reconcile(r, ask_ledger);
+    else
+        ask_ledger(r);
 }
 
 /* ---- Understanding what was asked ---- */
@@ -773,10 +804,11 @@ static void history_row(void *context, uint32_t type, struct pv_rbuf *row)
 
 static void ask_history(struct request *r)
 {
-    uint8_t bytes[32];
+    uint8_t bytes[PV_REQUEST_NAME_MAX + 64];
     struct pv_wbuf w;
     pv_wbuf_init(&w, bytes, sizeof bytes);
     pv_put_u32(&w, r->uid);
+    pv_put_cstr(&w, r->user);
     pv_put_u32(&w, HISTORY_ROWS);
     pv_put_u64(&w, 0);
     r->state = RS_HISTORY;

@@ -802,27 +802,28 @@ static void plan_digest(struct request *r)
         crypto_hash_sha256_final(&state, r->plan_hash);
 }
 
-/* The owner's package is not there (any more): somebody removed it outside the agent, which ended the ownership. */
+/*
+ * What shows by itself that an ownership is stale: the package is not there, so somebody removed it and the log did not
+ * tell, or the owner was an account whose uid or name is another's now.
+ */
 static void end_stale_ownership(struct request *r, struct operation *op)
 {
-    const struct owner_fact *fact = NULL;
-    if (!op->plan || op->plan->action != PV_PLAN_INSTALL || !op->owner)
+    if (!op->plan)
         return;
-    for (size_t i = 0; i < r->n_owners; i++)
-        if (r->owners[i].owned && strcmp(r->owners[i].package, op->package) == 0 &&
-            strcmp(r->owners[i].arch, op->arch) == 0)
-            fact = &r->owners[i];
-    op->owner = NULL;
-    op->owner_uid = -1;
-    if (!fact || r->explain)
-        return;
-    struct pv_record record = {.kind = PV_RECORD_OWN, .uid = fact->uid, .request = r->id};
-    record.own.root = pv_str_of(r->m->options.root);
-    record.own.package = pv_str_of(op->package);
-    record.own.arch = pv_str_of(op->arch);
-    record.own.user = pv_str_of(fact->user);
-    record.own.reason = pv_str_of("removed outside the agent");
-    pv_mon_record(r->m, &record, true, NULL, NULL);
+    bool absent = op->plan->action == PV_PLAN_INSTALL;
+    if (absent) {
+        op->owner = NULL;
+        op->owner_uid = -1;
+    }
+    for (size_t i = 0; i < r->n_owners && !r->explain; i++) {
+        struct owner_fact *fact = &r->owners[i];
+        if (!fact->owned || strcmp(fact->package, op->package) != 0 || strcmp(fact->arch, op->arch) != 0)
+            continue;
+        if (pv_mon_owner_is_gone(r, fact))
+            pv_mon_request_end_owner(r, fact, "account deleted");
+        else if (absent)
+            pv_mon_request_end_owner(r, fact, "removed outside the agent");
+    }
 }
 
 static void decide_plan(struct request *r)
@@ -897,7 +898,7 @@ static void operations_known(struct request *r)
     if (make_operations(r))
         pv_mon_transaction_no_memory(r);
     else
-        ask_plan_owners(r);
+        pv_mon_owners_reconcile(r, ask_plan_owners);
 }
 
 static void names_known(struct request *r)

@@ -47,7 +47,8 @@ enum pv_msg {
     /* Planner (agentd/apt/planner.c). Constants and records: agentd/plan.h.
      *
      * One process answers requests on descriptor 3 until it is closed. Each request is answered by zero or more
-     * PV_MSG_PLAN_OP / _STATE_ITEM frames and then exactly one of PV_MSG_PLAN_DONE or PV_MSG_PLAN_ERROR. */
+     * PV_MSG_PLAN_OP / _STATE_ITEM frames and then exactly one of PV_MSG_PLAN_DONE or PV_MSG_PLAN_ERROR; a question
+     * about the log by PV_MSG_LOG_REMOVED frames and then exactly one PV_MSG_LOG_END. */
 
     /* -> u32 kind (enum pv_planner_kind), u32 verb (enum pv_planner_verb), str root ("/" or an absolute path),
      *    str apt_conf (absolute path of the generated apt.conf of the source set), u32 flags (PV_PLANNER_F_*),
@@ -65,6 +66,13 @@ enum pv_msg {
     /* <- u32 code (enum pv_planner_error), str subject (package or source, may be empty), str sentence,
      *    str detail (the package manager's own explanation, control characters escaped, may be empty) */
     PV_MSG_PLAN_ERROR = 0x104,
+    /* -> str root, the mark (agentd/apt/log.h): what was removed since dpkg's log was read up to there? */
+    PV_MSG_LOG_REQUEST = 0x105,
+    /* <- str name, str arch, str moment (the log's local time) */
+    PV_MSG_LOG_REMOVED = 0x106,
+    /* <- after all of them: bool complete (nothing can have been missed), str why not, the mark of where reading ended
+     */
+    PV_MSG_LOG_END = 0x107,
 
     /* Resolver (agentd/resolver.c): one process, one question on descriptor 3, one answer, exit. */
 
@@ -103,12 +111,12 @@ enum pv_msg {
     PV_MSG_LEDGER_OWNERS = 0x310,
     /* <- u64 tag, u32 n, n x { bool owned, u32 uid, str user, u64 seq of the record that granted it }, in that order */
     PV_MSG_LEDGER_OWNERS_ARE = 0x311,
-    /* -> u64 tag, u32 uid, u64 since_ns */
+    /* -> u64 tag, u32 uid, str user, u64 since_ns */
     PV_MSG_LEDGER_CHANGES = 0x312,
     /* <- u64 tag, u64 number of allowed changes of that user from then on */
     PV_MSG_LEDGER_CHANGES_ARE = 0x313,
-    /* -> u64 tag, u32 uid, u32 limit (at most PV_LEDGER_HISTORY_MAX), u64 before: rows with a smaller sequence (0: the
-     *    latest) */
+    /* -> u64 tag, u32 uid, str user, u32 limit (at most PV_LEDGER_HISTORY_MAX), u64 before: rows with a smaller
+     * sequence (0: the latest) */
     PV_MSG_LEDGER_HISTORY = 0x314,
     /* <- one decision, the latest first: u64 tag, u64 seq, u64 time_ns, u64 request, str verb, bool dry_run,
      *    u32 n, n x str argument, u32 effect (enum pv_effect), bool default, u32 n, n x str rule id,

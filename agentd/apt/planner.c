@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "agentd/apt/log.h"
 #include "agentd/apt/resolve.h"
 #include "agentd/wire.h"
 
@@ -76,6 +77,46 @@ static int answer(const uint8_t *payload, size_t len)
     return result;
 }
 
+struct removals {
+    uint32_t n;
+    int result; /* of the last frame */
+};
+
+static int send_removed(void *context, const char *name, const char *arch, const char *moment)
+{
+    struct removals *removals = context;
+    struct pv_wbuf w;
+    if (removals->n++ == PV_LOG_REMOVED_MAX)
+        return -1;
+    pv_wbuf_init(&w, out, sizeof out);
+    pv_put_cstr(&w, name);
+    pv_put_cstr(&w, arch);
+    pv_put_cstr(&w, moment);
+    removals->result = pv_frame_send(SERVICE_FD, PV_MSG_LOG_REMOVED, &w, NULL, 0);
+    return removals->result;
+}
+
+static int answer_log(const uint8_t *payload, size_t len)
+{
+    char root[PV_PLAN_PATH_MAX + 1], why[512];
+    struct pv_log_mark from, to;
+    struct removals removals = {0};
+    struct pv_rbuf r;
+    struct pv_wbuf w;
+    pv_rbuf_init(&r, payload, len);
+    if (!pv_get_str_copy(&r, root, sizeof root) || !pv_log_mark_decode(&r, &from) || !pv_rbuf_done(&r) ||
+        root[0] != '/')
+        return PV_E_WIRE_BAD;
+    bool complete = pv_log_read(root, &from, &to, send_removed, &removals, why, sizeof why);
+    if (removals.result)
+        return removals.result;
+    pv_wbuf_init(&w, out, sizeof out);
+    pv_put_bool(&w, complete);
+    pv_put_cstr(&w, why);
+    pv_log_mark_encode(&w, &to);
+    return pv_frame_send(SERVICE_FD, PV_MSG_LOG_END, &w, NULL, 0);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -87,11 +128,11 @@ int main(void)
         int result = pv_frame_recv(SERVICE_FD, in, sizeof in, &type, &len, NULL, 0, NULL);
         if (result == PV_E_WIRE_CLOSED)
             return 0;
-        if (result || type != PV_MSG_PLAN_REQUEST) {
+        if (result || (type != PV_MSG_PLAN_REQUEST && type != PV_MSG_LOG_REQUEST)) {
             fprintf(stderr, "proviso-planner: %s\n", result ? pv_wire_strerror(result) : "a frame that is no request");
             return 1;
         }
-        result = answer(in, len);
+        result = type == PV_MSG_LOG_REQUEST ? answer_log(in, len) : answer(in, len);
         if (result) {
             fprintf(stderr, "proviso-planner: %s\n", pv_wire_strerror(result));
             return result == PV_E_WIRE_CLOSED ? 0 : 1;

@@ -323,6 +323,7 @@ static void ownership(void **state)
 
 struct since {
     uint32_t uid;
+    const char *user;
     uint64_t from;
 };
 
@@ -330,13 +331,14 @@ static void fill_since(struct pv_wbuf *w, const void *arg)
 {
     const struct since *s = arg;
     pv_put_u32(w, s->uid);
+    pv_put_cstr(w, s->user);
     pv_put_u64(w, s->from);
 }
 
-static uint64_t changes(struct harness *h, uint32_t uid, uint64_t from)
+static uint64_t changes(struct harness *h, uint32_t uid, const char *user, uint64_t from)
 {
     struct pv_rbuf r;
-    ask(h, PV_MSG_LEDGER_CHANGES, fill_since, &(struct since){uid, from});
+    ask(h, PV_MSG_LEDGER_CHANGES, fill_since, &(struct since){uid, user, from});
     assert_int_equal(harness_recv(h, &r), PV_MSG_LEDGER_CHANGES_ARE);
     assert_true(pv_get_u64(&r) == 0xabcdef);
     uint64_t n = pv_get_u64(&r);
@@ -358,18 +360,28 @@ static void changes_are_counted(void **state)
     harness_append(h, 300, &r);
     r = sample_decision(1002, "bob", 4, "vlc", true);
     harness_append(h, 300, &r);
-    assert_int_equal(changes(h, 1001, 0), 4);
-    assert_int_equal(changes(h, 1001, 101), 3);
-    assert_int_equal(changes(h, 1001, 200), 3);
-    assert_int_equal(changes(h, 1001, 201), 0);
-    assert_int_equal(changes(h, 1002, 0), 1);
-    assert_int_equal(changes(h, 1003, 0), 0);
-    assert_int_equal(changes(h, 1001, UINT64_MAX), 0);
+    assert_int_equal(changes(h, 1001, "alice", 0), 4);
+    assert_int_equal(changes(h, 1001, "alice", 101), 3);
+    assert_int_equal(changes(h, 1001, "alice", 200), 3);
+    assert_int_equal(changes(h, 1001, "alice", 201), 0);
+    assert_int_equal(changes(h, 1002, "bob", 0), 1);
+    assert_int_equal(changes(h, 1003, "eve", 0), 0);
+    assert_int_equal(changes(h, 1001, "alice", UINT64_MAX), 0);
+    /* The uid of somebody who was here before is not that person. */
+    assert_int_equal(changes(h, 1001, "mallory", 0), 0);
+    assert_int_equal(changes(h, 1001, "alic", 0), 0);
+    assert_int_equal(changes(h, 1002, "alice", 0), 0);
+    r = sample_decision(1001, "mallory", 5, "vlc", true);
+    harness_append(h, 400, &r);
+    assert_int_equal(changes(h, 1001, "mallory", 0), 1);
+    assert_int_equal(changes(h, 1001, "alice", 0), 4);
     harness_free(h);
 }
 
 struct history {
-    uint32_t uid, limit;
+    uint32_t uid;
+    const char *user;
+    uint32_t limit;
     uint64_t before;
 };
 
@@ -377,6 +389,7 @@ static void fill_history(struct pv_wbuf *w, const void *arg)
 {
     const struct history *q = arg;
     pv_put_u32(w, q->uid);
+    pv_put_cstr(w, q->user);
     pv_put_u32(w, q->limit);
     pv_put_u64(w, q->before);
 }
@@ -451,7 +464,7 @@ static void history_is_told(void **state)
     r.decision.phase = PV_DECIDED_PLAN; /* a later decision of the same request stands for it */
     harness_append(h, 6, &r);
 
-    assert_int_equal(history(h, (struct history){1001, 100, 0}, rows, 8), 3);
+    assert_int_equal(history(h, (struct history){1001, "alice", 100, 0}, rows, 8), 3);
     assert_true(rows[0].seq == 6 && rows[0].request == 14 && !rows[0].ended);
     assert_true(rows[1].seq == 3 && rows[1].effect == PV_DENY);
     assert_string_equal(rows[1].rule, "base");
@@ -460,11 +473,13 @@ static void history_is_told(void **state)
     assert_string_equal(rows[2].verb, "install");
     assert_string_equal(rows[2].arg, "vlc");
     assert_string_equal(rows[2].word, "done");
-    assert_int_equal(history(h, (struct history){1001, 1, 0}, rows, 8), 1);
-    assert_int_equal(history(h, (struct history){1001, 100, 3}, rows, 8), 1);
+    assert_int_equal(history(h, (struct history){1001, "alice", 1, 0}, rows, 8), 1);
+    assert_int_equal(history(h, (struct history){1001, "alice", 100, 3}, rows, 8), 1);
     assert_true(rows[0].seq == 1);
-    assert_int_equal(history(h, (struct history){4711, 100, 0}, rows, 8), 0);
-    assert_int_equal(history(h, (struct history){1001, 0, 0}, rows, 8), 0);
+    assert_int_equal(history(h, (struct history){4711, "nobody", 100, 0}, rows, 8), 0);
+    assert_int_equal(history(h, (struct history){1001, "alice", 0, 0}, rows, 8), 0);
+    assert_int_equal(history(h, (struct history){1001, "mallory", 100, 0}, rows, 8), 0);
+    assert_int_equal(history(h, (struct history){1002, "alice", 100, 0}, rows, 8), 0);
 
     /* More arguments than fit one frame: cut, and said so. */
     struct pv_str *args = calloc(3000, sizeof *args);
@@ -475,13 +490,22 @@ static void history_is_told(void **state)
     r.decision.n_args = 3000;
     harness_append(h, 7, &r);
     free(args);
-    assert_int_equal(history(h, (struct history){1003, 10, 0}, rows, 8), 1);
+    assert_int_equal(history(h, (struct history){1003, "eve", 10, 0}, rows, 8), 1);
     assert_true(rows[0].truncated);
 
-    ask(h, PV_MSG_LEDGER_HISTORY, fill_history, &(struct history){1001, PV_LEDGER_HISTORY_MAX + 1, 0});
+    /* Somebody else's rows of the same uid neither show nor count against the limit. */
+    r = sample_decision(1001, "mallory", 16, "emacs", true);
+    harness_append(h, 8, &r);
+    assert_int_equal(history(h, (struct history){1001, "mallory", 100, 0}, rows, 8), 1);
+    assert_true(rows[0].seq == 8);
+    assert_int_equal(history(h, (struct history){1001, "alice", 1, 0}, rows, 8), 1);
+    assert_true(rows[0].seq == 6);
+
+    ask(h, PV_MSG_LEDGER_HISTORY, fill_history, &(struct history){1001, "alice", PV_LEDGER_HISTORY_MAX + 1, 0});
     struct failure f = harness_failure(h);
     assert_true(f.code == PV_LEDGER_E_PROTOCOL && f.tag == 0xabcdef);
-    assert_int_equal(history(h, (struct history){1001, 100, 0}, rows, 8), 3); /* a bad question harms nothing */
+    assert_int_equal(history(h, (struct history){1001, "alice", 100, 0}, rows, 8),
+                     3); /* a bad question harms nothing */
     harness_free(h);
 }
 
