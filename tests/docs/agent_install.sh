@@ -8,9 +8,12 @@ if [ -z "${IN_OVERLAY-}" ]; then
   # Where / is no mount of its own (a chroot), its propagation cannot be changed, and need not be.
   propagation=private
   unshare --mount true 2>/dev/null || propagation=unchanged
-  IN_OVERLAY=1 exec unshare --mount --propagation "$propagation" --pid --fork --kill-child "$0"
+  base=$(mktemp -d)
+  trap 'rmdir "$base"' EXIT
+  IN_OVERLAY=$base unshare --mount --propagation "$propagation" --pid --fork --kill-child "$0"
+  exit
 fi
-base=$(mktemp -d)
+base=$IN_OVERLAY
 mount -t tmpfs -o mode=755 overlay "$base"
 mkdir "$base"/{upper,work,machine}
 mount -t overlay overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/work" "$base/machine"
