@@ -118,7 +118,7 @@ void pv_minisign_pubkey_text(const struct pv_minisign_pubkey *key, char text[PV_
 
 void pv_minisign_id_text(const uint8_t id[8], char text[17])
 {
-    snprintf(text, 17, "%016llX", (unsigned long long)load_le64(id));
+    snprintf(text, 17, "%llX", (unsigned long long)load_le64(id)); /* as minisign writes it: no leading zeros */
 }
 
 /* Creates `path` with the text; the file is whole and durable, or not there. */

@@ -71,7 +71,7 @@ void pv_minisign_seckey_public(const struct pv_minisign_seckey *key, struct pv_m
 
 /* The base64 line of a public key, terminated. */
 void pv_minisign_pubkey_text(const struct pv_minisign_pubkey *key, char text[PV_MINISIGN_PUBKEY_TEXT]);
-/* The key id as minisign prints it: 16 upper-case hexadecimal digits, terminated. */
+/* The key id as minisign prints it: upper-case hexadecimal digits without leading zeros, terminated. */
 void pv_minisign_id_text(const uint8_t id[8], char text[17]);
 
 /* Creates a public key file, mode 0644; an existing file is an error (EEXIST). 0 or PV_E_MINISIGN_SYSTEM. */

@@ -3,7 +3,7 @@
 # or legacy; what one refuses, the other refuses.
 set -eu
 driver=$1
-command -v minisign >/dev/null || { echo "minisign is not installed"; exit 77; }
+command -v minisign >/dev/null || { echo "minisign is not installed"; exit 1; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
@@ -24,6 +24,16 @@ for f in file empty; do
 done
 minisign -R -s ours.key -p again.pub >out 2>&1 </dev/null || fail "minisign cannot read our key: $(cat out)"
 cmp ours.pub again.pub || fail "another public key file than minisign's"
+# The same for an id that begins with a zero digit, which is not written.
+for try in $(seq 400); do
+    rm -f short.key short.pub
+    "$driver" keygen short.key short.pub
+    [ "$(head -n 1 short.pub | awk '{print length($NF)}')" -ge 16 ] || break
+done
+[ "$(head -n 1 short.pub | awk '{print length($NF)}')" -lt 16 ] || fail "$try keys, and no short id among them"
+rm -f again.pub
+minisign -R -s short.key -p again.pub >out 2>&1 </dev/null || fail "minisign cannot read our key: $(cat out)"
+cmp short.pub again.pub || fail "another public key file than minisign's, for a short id"
 minisign -S -s ours.key -x theirs.minisig -t 'by minisign' -m file >out 2>&1 </dev/null || fail "minisign cannot sign with our key: $(cat out)"
 [ "$("$driver" verify ours.pub file theirs.minisig)" = 'by minisign' ] || fail "their signature with our key"
 

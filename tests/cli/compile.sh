@@ -5,7 +5,7 @@ workstations=$PV_ROOT/policies/workstations.policy
 
 # ---- key ----
 run 0 "$proviso" key new k --no-password --json
-holds '.schema == "proviso/key/1" and (.id | test("^[0-9A-F]{16}$")) and .secret_file == "k.sec" and .public_file == "k.pub"'
+holds '.schema == "proviso/key/1" and (.id | test("^[0-9A-F]{1,16}$")) and .secret_file == "k.sec" and .public_file == "k.pub"'
 id=$(jq -r .id out)
 [ "$(stat -c %a k.sec)" = 600 ] || fail "the secret key can be read by others"
 run 2 "$proviso" key new k --no-password
