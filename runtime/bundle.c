@@ -188,16 +188,7 @@ static int index_duties(struct pv_bundle *b, struct pv_error *error)
     uint32_t account = 0;
     bool differ = false;
     for (uint32_t r = 0; r < b->n_rules; r++) {
-        const struct pvb_rule *rule = &b->rules[r];
-        bool has = false;
-        for (uint32_t d = rule->first_duty; d < rule->first_duty + rule->n_duties; d++) {
-            if (b->duties[d].kind != PV_D_ACCOUNT)
-                continue;
-            has = true;
-            differ = differ || (account && account != b->duties[d].text);
-            account = b->duties[d].text;
-        }
-        if (has)
+        if (pv_rule_accounts(b, r, &account, &differ))
             b->account_rules[b->n_account_rules++] = r;
     }
     if (!differ)

@@ -155,6 +155,9 @@ int pv_refuse(const struct pv_bundle *bundle, struct pv_error *error, enum pvb_s
 int pv_check_tables(const struct pv_bundle *bundle, struct pv_error *error);
 /* verify.c: both programs, after the tables. *bound and *clause_bound are their worst cases. */
 int pv_verify(const struct pv_bundle *bundle, uint64_t *bound, uint64_t *clause_bound, struct pv_error *error);
+/* Whether a rule requires an account. Over the rules in turn, *account is the last that was named and *differ becomes
+ * true once two were: then requires may clash, and every verdict looks at these rules. */
+bool pv_rule_accounts(const struct pv_bundle *b, uint32_t rule, uint32_t *account, bool *differ);
 
 /* ---- A request ---- */
 

@@ -283,6 +283,20 @@ static int verify_clause(struct verifier *v, const struct pvb_clause *clause, ui
     return 0;
 }
 
+bool pv_rule_accounts(const struct pv_bundle *b, uint32_t rule, uint32_t *account, bool *differ)
+{
+    const struct pvb_rule *row = &b->rules[rule];
+    bool has = false;
+    for (uint32_t d = row->first_duty; d < row->first_duty + row->n_duties; d++) {
+        if (b->duties[d].kind != PV_D_ACCOUNT)
+            continue;
+        has = true;
+        *differ = *differ || (*account && *account != b->duties[d].text);
+        *account = b->duties[d].text;
+    }
+    return has;
+}
+
 /* What a verdict does beside `decide`: where requires name more than one account, it looks for two that match. */
 static uint64_t account_cost(const struct verifier *v)
 {
@@ -292,14 +306,7 @@ static uint64_t account_cost(const struct verifier *v)
     bool differ = false;
     for (uint32_t r = 0; r < b->n_rules; r++) {
         const struct pvb_rule *rule = &b->rules[r];
-        bool has = false;
-        for (uint32_t d = rule->first_duty; d < rule->first_duty + rule->n_duties; d++) {
-            if (b->duties[d].kind != PV_D_ACCOUNT)
-                continue;
-            has = true;
-            differ = differ || (account && account != b->duties[d].text);
-            account = b->duties[d].text;
-        }
+        bool has = pv_rule_accounts(b, r, &account, &differ);
         for (uint32_t c = rule->first_clause; has && c < rule->first_clause + rule->n_clauses; c++) {
             const struct pvb_clause *clause = &b->clauses[c];
             for (uint32_t k = clause->first_insn; k < clause->first_insn + clause->n_insns; k++)
